@@ -179,6 +179,7 @@ type Session struct {
 	Owner     string       `json:"-"` // key and user it belongs to; empty for public sessions
 	State     SessionState `json:"state"`
 	CreatedAt time.Time    `json:"created_at"`
+	StateAt   time.Time    `json:"state_at"` // since when
 	LastAt    time.Time    `json:"last_at"`
 	Turns     int          `json:"turns"`
 }

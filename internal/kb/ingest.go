@@ -1,0 +1,89 @@
+package kb
+
+import "time"
+
+// Submission is a file that was received and is to be ingested.
+type Submission struct {
+	Name     string // identity of the document: the same name again is a new version
+	Title    string // "" = found in the file
+	MIME     string
+	SHA256   string // of the bytes, hex
+	Bytes    int64
+	Metadata map[string]string
+	Document DocumentID // used if the document is new
+	Job      JobID
+	Now      time.Time
+}
+
+// Submitted is what became of a Submission.
+type Submitted struct {
+	Document  DocumentID
+	Job       JobID
+	Version   int
+	Status    DocumentStatus
+	Duplicate bool // these bytes are a document already; nothing was changed
+}
+
+// Job is the ingestion of one version of a document.
+type Job struct {
+	ID       JobID          `json:"id"`
+	Document DocumentID     `json:"document_id"`
+	Version  int            `json:"version"`
+	Name     string         `json:"name"`
+	Title    string         `json:"title"`
+	MIME     string         `json:"mime"`
+	SHA256   string         `json:"-"`
+	Status   DocumentStatus `json:"status"`
+	Progress float64        `json:"progress"` // 0 to 1
+	Error    string         `json:"error,omitempty"`
+	Chunks   int            `json:"chunks"`
+	Updated  time.Time      `json:"updated_at"`
+}
+
+// ChunkRow is a chunk with the canonical text between its predecessor and it:
+// leads and texts in order, then the version's tail, are the whole text.
+type ChunkRow struct {
+	Chunk
+	Lead string
+}
+
+// Segment describes one immutable piece of the lexical index.
+type Segment struct {
+	ID    int64
+	Level int // of the tiered merge; 0 = as ingested
+	Docs  int
+	Bytes int64
+	First ChunkID // lowest and highest chunk id in it
+	Last  ChunkID
+}
+
+// Span is a range of chunk ids, both ends included.
+type Span struct{ First, Last ChunkID }
+
+// Index is the lexical index as one snapshot shows it.
+type Index struct {
+	Version  int64 // grows with every change of what can be found
+	Segments []Segment
+	Dead     []Span // in order: in a segment still, but not to be found
+}
+
+// Published is a version that becomes live.
+type Published struct {
+	Job   JobID
+	Title string
+	Tail  string // canonical text after the last chunk
+}
+
+// Page bounds a list: what comes after Cursor, at most Limit.
+type Page struct {
+	Cursor string
+	Limit  int
+}
+
+// Missed is a question the knowledge base did not hold the answer to.
+type Missed struct {
+	Turn      TurnID    `json:"turn_id"`
+	Query     string    `json:"query"`
+	Lang      Lang      `json:"lang"`
+	CreatedAt time.Time `json:"created_at"`
+}

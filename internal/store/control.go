@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/tenant"
+)
+
+// Key is an API key as it is kept: its hash, never itself.
+type Key struct {
+	ID      string
+	Hash    string // SHA-256, hex
+	Scopes  []string
+	Tenant  string // "" = any
+	Created time.Time
+	Expires time.Time // zero = never
+}
+
+// Control is the SQL of the control database.
+type Control struct{ h handle }
+
+// NewControl returns the control store on h.
+func NewControl(h handle) *Control { return &Control{h: h} }
+
+// Bootstrap stores the first root key and settings unless somebody did
+// already; won tells whether these are the ones that count.
+func (s *Control) Bootstrap(ctx context.Context, root Key, settings map[string]string) (won bool, err error) {
+	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+		won = true
+		err := c.Query(func(*tenant.Row) error { won = false; return nil }, `SELECT 1 FROM settings WHERE key = 'bootstrapped'`)
+		if err != nil || !won {
+			return err
+		}
+		if err := c.Exec(`INSERT INTO settings VALUES ('bootstrapped', ?)`, root.Created.UTC().Format(time.RFC3339)); err != nil {
+			return err
+		}
+		for k, v := range settings {
+			if err := c.Exec(`INSERT INTO settings VALUES (?, ?)`, k, v); err != nil {
+				return err
+			}
+		}
+		return putKey(c, root)
+	})
+	if err != nil {
+		return false, fmt.Errorf("bootstrap: %w", err)
+	}
+	return won, nil
+}
+
+func putKey(c *tenant.Conn, k Key) error {
+	var expires int64
+	if !k.Expires.IsZero() {
+		expires = k.Expires.UnixMilli()
+	}
+	return c.Exec(`INSERT INTO keys (id, hash, scopes, tenant, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		k.ID, k.Hash, strings.Join(k.Scopes, " "), k.Tenant, k.Created, expires)
+}
+
+// Load returns all keys and settings in one snapshot.
+func (s *Control) Load(ctx context.Context) (keys []Key, settings map[string]string, err error) {
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		keys, settings = nil, map[string]string{}
+		err := c.Query(func(r *tenant.Row) error {
+			keys = append(keys, Key{
+				ID: r.Text(0), Hash: r.Text(1), Scopes: strings.Fields(r.Text(2)), Tenant: r.Text(3), Created: r.Time(4), Expires: r.Time(5),
+			})
+			return nil
+		}, `SELECT id, hash, scopes, tenant, created_at, expires_at FROM keys`)
+		if err != nil {
+			return err
+		}
+		return c.Query(func(r *tenant.Row) error {
+			settings[r.Text(0)] = r.Text(1)
+			return nil
+		}, `SELECT key, value FROM settings`)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("load keys and settings: %w", err)
+	}
+	return keys, settings, nil
+}

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/tenant"
+)
+
+// Session returns a session and its last turns, oldest first. A session that
+// does not exist, or belongs to another owner, is kb.NotFound: the two cannot
+// be told apart.
+func (s *Store) Session(ctx context.Context, id kb.SessionID, owner string, turns int) (ses kb.Session, last []kb.Turn, err error) {
+	found := false
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		last = nil
+		err := c.Query(func(r *tenant.Row) error {
+			found = true
+			ses = kb.Session{
+				ID: id, Owner: owner, State: kb.SessionState(r.Text(0)), StateAt: r.Time(1),
+				CreatedAt: r.Time(2), LastAt: r.Time(3), Turns: r.Int(4),
+			}
+			return nil
+		}, `SELECT state, state_at, created_at, last_at, turns FROM sessions WHERE id = ? AND owner = ?`, id, owner)
+		if err != nil || !found || turns == 0 {
+			return err
+		}
+		return c.Query(func(r *tenant.Row) error {
+			t, err := scanTurn(r)
+			last = append([]kb.Turn{t}, last...)
+			return err
+		}, `SELECT `+turnColumns+` FROM turns WHERE session = ? ORDER BY seq DESC LIMIT ?`, id, turns)
+	})
+	if err != nil {
+		return ses, nil, fmt.Errorf("read session: %w", err)
+	}
+	if !found {
+		return ses, nil, kb.E(kb.NotFound, nil, "no session %q", id)
+	}
+	return ses, last, nil
+}
+
+const turnColumns = `id, session, query, condensed, answer, route, lang, sources, metadata, created_at`
+
+func scanTurn(r *tenant.Row) (kb.Turn, error) {
+	t := kb.Turn{
+		ID: kb.TurnID(r.Text(0)), Session: kb.SessionID(r.Text(1)), Query: r.Text(2), Condensed: r.Text(3), Answer: r.Text(4),
+		Route: kb.Route(r.Text(5)), Lang: kb.Lang(r.Text(6)), CreatedAt: r.Time(9),
+	}
+	if err := json.Unmarshal([]byte(r.Text(7)), &t.Sources); err != nil {
+		return t, fmt.Errorf("sources of turn %s: %w", t.ID, err)
+	}
+	if err := json.Unmarshal([]byte(r.Text(8)), &t.Metadata); err != nil {
+		return t, fmt.Errorf("metadata of turn %s: %w", t.ID, err)
+	}
+	return t, nil
+}
+
+// Turn returns one turn of a session's owner, or kb.NotFound.
+func (s *Store) Turn(ctx context.Context, id kb.TurnID, owner string) (t kb.Turn, err error) {
+	found := false
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		return c.Query(func(r *tenant.Row) (err error) {
+			found = true
+			t, err = scanTurn(r)
+			return err
+		}, `SELECT `+turnColumns+` FROM turns WHERE id = ? AND session IN (SELECT id FROM sessions WHERE owner = ?)`, id, owner)
+	})
+	if err == nil && !found {
+		err = kb.E(kb.NotFound, nil, "no turn %q", id)
+	}
+	return t, err
+}
+
+// SaveTurn remembers a turn, moves its session, and records a missed question
+// or a handoff, in one commit. If the session's state is no longer before,
+// somebody else took the conversation: kb.Conflict, and nothing is saved.
+func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, after kb.SessionState, reason string) error {
+	sources, err := json.Marshal(t.Sources)
+	if err != nil {
+		return fmt.Errorf("encode sources: %w", err)
+	}
+	metadata, err := json.Marshal(t.Metadata)
+	if err != nil {
+		return fmt.Errorf("encode metadata: %w", err)
+	}
+	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+		if err := moveSession(c, t, owner, before, after); err != nil {
+			return err
+		}
+		if before != after {
+			if err := moveHandoff(c, t, after, reason); err != nil {
+				return err
+			}
+		}
+		if t.Metadata.Abstained {
+			err := c.Exec(`INSERT OR REPLACE INTO missed (turn, query, lang, created_at) VALUES (?, ?, ?, ?)`, t.ID, t.Query, t.Lang, t.CreatedAt)
+			if err != nil {
+				return err
+			}
+		}
+		return c.Exec(`INSERT INTO turns (`+turnColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.ID, t.Session, t.Query, t.Condensed, t.Answer, t.Route, t.Lang, string(sources), string(metadata), t.CreatedAt)
+	})
+}
+
+func moveSession(c *tenant.Conn, t kb.Turn, owner string, before, after kb.SessionState) error {
+	state, was := kb.StateAI, ""
+	known := false
+	err := c.Query(func(r *tenant.Row) error {
+		known, state, was = true, kb.SessionState(r.Text(0)), r.Text(1)
+		return nil
+	}, `SELECT state, owner FROM sessions WHERE id = ?`, t.Session)
+	switch {
+	case err != nil:
+		return err
+	case known && was != owner:
+		return kb.E(kb.NotFound, nil, "no session %q", t.Session)
+	case state != before:
+		return kb.E(kb.Conflict, nil, "the conversation was taken over meanwhile").With("state", state)
+	case !known:
+		return c.Exec(`INSERT INTO sessions (id, owner, state, state_at, created_at, last_at, turns) VALUES (?, ?, ?, ?, ?, ?, 1)`,
+			t.Session, owner, after, t.CreatedAt, t.CreatedAt, t.CreatedAt)
+	case state != after:
+		err = c.Exec(`UPDATE sessions SET state = ?, state_at = ? WHERE id = ?`, after, t.CreatedAt, t.Session)
+		if err != nil {
+			return err
+		}
+	}
+	return c.Exec(`UPDATE sessions SET last_at = max(last_at, ?), turns = turns + 1 WHERE id = ?`, t.CreatedAt, t.Session)
+}
+
+// moveHandoff opens a handoff when the session begins to wait and closes the
+// open one when the assistant has it again.
+func moveHandoff(c *tenant.Conn, t kb.Turn, after kb.SessionState, reason string) error {
+	if after == kb.StateWaiting {
+		return c.Exec(`INSERT INTO handoffs (id, session, state, reason, created_at, updated_at) VALUES (?, ?, 'waiting', ?, ?, ?)`,
+			t.ID, t.Session, reason, t.CreatedAt, t.CreatedAt)
+	}
+	return c.Exec(`UPDATE handoffs SET state = 'closed', reason = ?, updated_at = ? WHERE session = ? AND state <> 'closed'`,
+		reason, t.CreatedAt, t.Session)
+}
+
+// MissedQueries lists missed questions by turn id.
+func (s *Store) MissedQueries(ctx context.Context, p kb.Page) (ms []kb.Missed, next string, err error) {
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		ms = nil
+		return c.Query(func(r *tenant.Row) error {
+			ms = append(ms, kb.Missed{Turn: kb.TurnID(r.Text(0)), Query: r.Text(1), Lang: kb.Lang(r.Text(2)), CreatedAt: r.Time(3)})
+			return nil
+		}, `SELECT turn, query, lang, created_at FROM missed WHERE turn > ? ORDER BY turn LIMIT ?`, p.Cursor, limit(p)+1)
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list missed queries: %w", err)
+	}
+	if len(ms) > limit(p) {
+		ms = ms[:limit(p)]
+		next = string(ms[len(ms)-1].Turn)
+	}
+	return ms, next, nil
+}
