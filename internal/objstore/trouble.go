@@ -1,0 +1,50 @@
+package objstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// Named troubles of a store, for health and metrics to tell apart by
+// errors.Is. Each comes wrapped in a kb.Unavailable (see Trouble); after a
+// Create the outcome is as unknown as after any other error.
+var (
+	ErrDown      = errors.New("store does not answer")
+	ErrThrottled = errors.New("store asks to slow down")
+	ErrDenied    = errors.New("store refuses the credentials")
+	ErrReadOnly  = errors.New("store is read-only")
+	ErrFull      = errors.New("store is full")
+	// ErrConflict: the store saw another writer of the same key at the same
+	// time and did neither confirm nor deny (S3: 409 ConditionalRequestConflict).
+	ErrConflict = errors.New("store met a concurrent write and decided nothing")
+)
+
+// Trouble wraps cause as reason, one of the errors above, for the user: 503,
+// with the time after which another try makes sense.
+func Trouble(reason, cause error) error {
+	if cause != nil {
+		cause = fmt.Errorf("%w: %w", reason, cause)
+	} else {
+		cause = reason
+	}
+	e := kb.E(kb.Unavailable, cause, "storage is unavailable: the %s", reason).With("storage", Reason(reason))
+	e.Retry = 5 * time.Second // short outages and throttling end within it; the others need someone anyway
+	return e
+}
+
+// Reason names err's trouble in one word for a metric or a health report, ""
+// if it is none of them.
+func Reason(err error) string {
+	for _, t := range []struct {
+		err  error
+		name string
+	}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConflict, "conflict"}} {
+		if errors.Is(err, t.err) {
+			return t.name
+		}
+	}
+	return ""
+}
