@@ -15,8 +15,9 @@ const MaxGet = 64 << 20
 const ListPage = 1000
 
 const (
-	maxKeyBytes     = 512 // half of what S3 and OSS take, so that a prefix always fits
+	maxKeyBytes     = 512 // the prefix of a Sub included; S3 and OSS take 1,024 or 1,023
 	maxSegmentBytes = 255 // NAME_MAX of Linux file systems, which dir and versitygw stand on
+	maxPrefixBytes  = 111 // of a Sub, without its '/': leaves 400 bytes to keys, thrice our longest
 )
 
 // More sentinels, of requests that no try can make good: they say that nothing
