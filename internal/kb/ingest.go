@@ -2,6 +2,15 @@ package kb
 
 import "time"
 
+// File is one file as received.
+type File struct {
+	Name     string // relative path or file name; the document's identity
+	Title    string // "" = the file's own
+	MIME     string // as the sender says; "" = found out
+	Data     []byte
+	Metadata map[string]string
+}
+
 // Submission is a file that was received and is to be ingested.
 type Submission struct {
 	Name     string // identity of the document: the same name again is a new version
@@ -70,6 +79,7 @@ type Index struct {
 // Published is a version that becomes live.
 type Published struct {
 	Job   JobID
+	First ChunkID // as reserved
 	Title string
 	Tail  string // canonical text after the last chunk
 }

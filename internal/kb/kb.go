@@ -252,3 +252,27 @@ type Answer struct {
 	Sources  []Citation `json:"sources"`
 	Metadata Metadata   `json:"metadata"`
 }
+
+// Quote is a part of a found passage that answers: bytes Start to End of the
+// canonical text of the passage's version, always inside the passage.
+type Quote struct {
+	Passage    int // index into Found.Passages
+	Start, End int
+	Score      float64 // 0 to 1, calibrated confidence that it answers
+}
+
+// Found is what retrieval has to say about one question.
+type Found struct {
+	Passages   []Passage // best first
+	Quotes     []Quote   // best first; what to quote when no model writes
+	Answerable float64   // 0 to 1, that the knowledge base holds the answer
+	Abstain    bool      // Answerable is too low to answer
+	Degraded   []string  // degraded modes that shaped this
+}
+
+// Question is what is asked in a session.
+type Question struct {
+	Query   string
+	Session SessionID // "" = begin one
+	Owner   string    // key and user the session belongs to; "" = a public visitor
+}

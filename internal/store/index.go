@@ -13,49 +13,56 @@ import (
 // whole pieces, and SQLite reads a piece's overflow pages one after another.
 const partBytes = 64 << 10
 
-// Reserve gives a job n consecutive chunk ids and forgets what an earlier try
-// of the same job wrote. It returns the first id.
-func (s *Store) Reserve(ctx context.Context, job kb.JobID, n int) (first kb.ChunkID, err error) {
+// Reserve gives each job, in order, its number of consecutive chunk ids, all in
+// one range, and forgets what an earlier try of the same jobs wrote. It
+// returns the first id of each; 0 for a job that has ended meanwhile or whose
+// document was deleted.
+func (s *Store) Reserve(ctx context.Context, jobs []kb.JobID, counts []int) (firsts []kb.ChunkID, err error) {
 	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
-		if err := discard(c, job); err != nil {
-			return err
-		}
-		v, err := meta(c, "next_chunk")
+		firsts = make([]kb.ChunkID, len(jobs))
+		next, err := meta(c, "next_chunk")
 		if err != nil {
 			return err
 		}
-		first = kb.ChunkID(v)
-		if err := c.Exec(`UPDATE meta SET value = value + ? WHERE key = 'next_chunk'`, n); err != nil {
-			return err
+		for i, job := range jobs {
+			if err := discard(c, job); err != nil {
+				return err
+			}
+			err = c.Exec(`UPDATE versions SET first_chunk = ?, chunks = ? WHERE job = ? AND status IN ('pending', 'processing')`, next, counts[i], job)
+			if err != nil {
+				return err
+			}
+			if c.Changes() > 0 {
+				firsts[i] = kb.ChunkID(next)
+				next += int64(counts[i])
+			}
 		}
-		err = c.Exec(`UPDATE versions SET status = 'processing', first_chunk = ?, chunks = ? WHERE job = ? AND status IN ('pending', 'processing')`, first, n, job)
-		if err == nil && c.Changes() == 0 {
-			return kb.E(kb.NotFound, nil, "job %q has ended or its document was deleted", job)
-		}
-		return err
+		return c.Exec(`UPDATE meta SET value = ? WHERE key = 'next_chunk'`, next)
 	})
-	return first, err
+	if err != nil {
+		return nil, fmt.Errorf("reserve chunk ids: %w", err)
+	}
+	return firsts, nil
 }
 
-// PutChunks stores chunks of the range that was reserved for job. They are
-// invisible until Publish. kb.NotFound when the job has ended or its document
-// was deleted.
-func (s *Store) PutChunks(ctx context.Context, job kb.JobID, rows []kb.ChunkRow) error {
+// PutChunks stores chunks of reserved ranges and how far (0 to 1) their
+// versions are. They are invisible until Publish. Rows of versions that were
+// deleted, ended or reserved again meanwhile are left out.
+func (s *Store) PutChunks(ctx context.Context, rows []kb.ChunkRow, progress float64) error {
 	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
-		open := false
-		err := c.Query(func(*tenant.Row) error { open = true; return nil },
-			`SELECT 1 FROM versions WHERE job = ? AND status = 'processing'`, job)
-		if err != nil {
-			return err
-		}
-		if !open {
-			return kb.E(kb.NotFound, nil, "job %q has ended or its document was deleted", job)
-		}
-		for _, r := range rows {
-			err := c.Exec(`INSERT OR REPLACE INTO chunks (id, document, version, ordinal, start, heading, prefix, lead, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		for i, r := range rows {
+			err := c.Exec(`INSERT OR REPLACE INTO chunks (id, document, version, ordinal, start, heading, prefix, lead, text) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
+				WHERE EXISTS (SELECT 1 FROM versions WHERE document = ?2 AND version = ?3 AND status = 'processing' AND ?1 BETWEEN first_chunk AND first_chunk + chunks - 1)`,
 				r.ID, r.Document, r.Version, r.Ordinal, r.Start, r.Heading, r.Prefix, []byte(r.Lead), []byte(r.Text))
 			if err != nil {
 				return fmt.Errorf("put chunk %d: %w", r.ID, err)
+			}
+			if i+1 < len(rows) && rows[i+1].Document == r.Document {
+				continue
+			}
+			err = c.Exec(`UPDATE versions SET progress = ? WHERE document = ? AND version = ? AND status = 'processing'`, progress, r.Document, r.Version)
+			if err != nil {
+				return err
 			}
 		}
 		return nil
@@ -130,7 +137,7 @@ func publishOne(c *tenant.Conn, v kb.Published, now time.Time) (bool, error) {
 		doc, version, live, first, n = kb.DocumentID(r.Text(0)), r.Int(1), r.Int(2), r.Int64(3), r.Int64(4)
 		return nil
 	}, `SELECT v.document, v.version, d.live, v.first_chunk, v.chunks FROM versions v JOIN documents d ON d.id = v.document
-	    WHERE v.job = ? AND v.status IN ('pending', 'processing')`, v.Job)
+	    WHERE v.job = ? AND v.status = 'processing' AND v.first_chunk = ?`, v.Job, v.First)
 	if err != nil || !found {
 		return false, err
 	}

@@ -49,18 +49,24 @@ func (s *Store) OpenJobs(ctx context.Context, limit int) (js []kb.Job, err error
 	return js, nil
 }
 
-// Progress records how far jobs are; those that ended meanwhile keep their end.
-func (s *Store) Progress(ctx context.Context, jobs []kb.JobID, progress float64, now time.Time) error {
-	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
-		for _, id := range jobs {
-			err := c.Exec(`UPDATE versions SET status = 'processing', progress = ?, updated_at = ? WHERE job = ? AND status IN ('pending', 'processing')`,
-				progress, now, id)
+// Begin marks jobs as being worked on and returns which try this is of each,
+// 1 for the first; 0 for a job that has ended meanwhile.
+func (s *Store) Begin(ctx context.Context, jobs []kb.JobID) (tries []int, err error) {
+	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+		tries = make([]int, len(jobs))
+		for i, id := range jobs {
+			err := c.Query(func(r *tenant.Row) error { tries[i] = r.Int(0); return nil },
+				`UPDATE versions SET status = 'processing', tries = tries + 1 WHERE job = ? AND status IN ('pending', 'processing') RETURNING tries`, id)
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("begin jobs: %w", err)
+	}
+	return tries, nil
 }
 
 // Fail ends a job; reason is for the user. What the job had written is

@@ -28,6 +28,7 @@ CREATE TABLE versions (
   progress    REAL NOT NULL DEFAULT 0,     -- 0 to 1
   error       TEXT NOT NULL DEFAULT '',    -- for the user
   job         TEXT NOT NULL,
+  tries       INTEGER NOT NULL DEFAULT 0,
   first_chunk INTEGER NOT NULL DEFAULT 0,  -- chunks of a version have consecutive ids
   chunks      INTEGER NOT NULL DEFAULT 0,
   tail        BLOB NOT NULL DEFAULT x'',   -- canonical text after the last chunk
@@ -77,18 +78,20 @@ CREATE TABLE dead (
 );
 
 CREATE TABLE sessions (
-  id         TEXT PRIMARY KEY,
   owner      TEXT NOT NULL,   -- key and user; '' = public
+  id         TEXT NOT NULL,   -- ours for public ones, the caller's choice for the others
   state      TEXT NOT NULL,   -- ai, waiting, human
   state_at   INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   last_at    INTEGER NOT NULL,
-  turns      INTEGER NOT NULL
+  turns      INTEGER NOT NULL,
+  PRIMARY KEY (owner, id)
 ) WITHOUT ROWID;
 
 CREATE TABLE turns (
   seq        INTEGER PRIMARY KEY AUTOINCREMENT, -- order of commit
   id         TEXT NOT NULL UNIQUE,
+  owner      TEXT NOT NULL,
   session    TEXT NOT NULL,
   query      TEXT NOT NULL,
   condensed  TEXT NOT NULL,
@@ -99,7 +102,7 @@ CREATE TABLE turns (
   metadata   TEXT NOT NULL,   -- JSON
   created_at INTEGER NOT NULL
 );
-CREATE INDEX turns_session ON turns (session, seq);
+CREATE INDEX turns_session ON turns (owner, session, seq);
 
 CREATE TABLE missed (
   turn       TEXT PRIMARY KEY,
@@ -110,10 +113,11 @@ CREATE TABLE missed (
 
 CREATE TABLE handoffs (
   id         TEXT PRIMARY KEY,
+  owner      TEXT NOT NULL,
   session    TEXT NOT NULL,
   state      TEXT NOT NULL,   -- waiting, human, closed
   reason     TEXT NOT NULL,   -- requested, cancelled, timeout …
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX handoffs_session ON handoffs (session, created_at);
+CREATE INDEX handoffs_session ON handoffs (owner, session, created_at);

@@ -23,7 +23,7 @@ func (s *Store) Session(ctx context.Context, id kb.SessionID, owner string, turn
 				CreatedAt: r.Time(2), LastAt: r.Time(3), Turns: r.Int(4),
 			}
 			return nil
-		}, `SELECT state, state_at, created_at, last_at, turns FROM sessions WHERE id = ? AND owner = ?`, id, owner)
+		}, `SELECT state, state_at, created_at, last_at, turns FROM sessions WHERE owner = ? AND id = ?`, owner, id)
 		if err != nil || !found || turns == 0 {
 			return err
 		}
@@ -31,7 +31,7 @@ func (s *Store) Session(ctx context.Context, id kb.SessionID, owner string, turn
 			t, err := scanTurn(r)
 			last = append([]kb.Turn{t}, last...)
 			return err
-		}, `SELECT `+turnColumns+` FROM turns WHERE session = ? ORDER BY seq DESC LIMIT ?`, id, turns)
+		}, `SELECT `+turnColumns+` FROM turns WHERE owner = ? AND session = ? ORDER BY seq DESC LIMIT ?`, owner, id, turns)
 	})
 	if err != nil {
 		return ses, nil, fmt.Errorf("read session: %w", err)
@@ -66,7 +66,7 @@ func (s *Store) Turn(ctx context.Context, id kb.TurnID, owner string) (t kb.Turn
 			found = true
 			t, err = scanTurn(r)
 			return err
-		}, `SELECT `+turnColumns+` FROM turns WHERE id = ? AND session IN (SELECT id FROM sessions WHERE owner = ?)`, id, owner)
+		}, `SELECT `+turnColumns+` FROM turns WHERE id = ? AND owner = ?`, id, owner)
 	})
 	if err == nil && !found {
 		err = kb.E(kb.NotFound, nil, "no turn %q", id)
@@ -91,7 +91,7 @@ func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, a
 			return err
 		}
 		if before != after {
-			if err := moveHandoff(c, t, after, reason); err != nil {
+			if err := moveHandoff(c, t, owner, after, reason); err != nil {
 				return err
 			}
 		}
@@ -101,46 +101,43 @@ func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, a
 				return err
 			}
 		}
-		return c.Exec(`INSERT INTO turns (`+turnColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, t.Session, t.Query, t.Condensed, t.Answer, t.Route, t.Lang, string(sources), string(metadata), t.CreatedAt)
+		return c.Exec(`INSERT INTO turns (owner, `+turnColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			owner, t.ID, t.Session, t.Query, t.Condensed, t.Answer, t.Route, t.Lang, string(sources), string(metadata), t.CreatedAt)
 	})
 }
 
 func moveSession(c *tenant.Conn, t kb.Turn, owner string, before, after kb.SessionState) error {
-	state, was := kb.StateAI, ""
-	known := false
+	state, known := kb.StateAI, false
 	err := c.Query(func(r *tenant.Row) error {
-		known, state, was = true, kb.SessionState(r.Text(0)), r.Text(1)
+		known, state = true, kb.SessionState(r.Text(0))
 		return nil
-	}, `SELECT state, owner FROM sessions WHERE id = ?`, t.Session)
+	}, `SELECT state FROM sessions WHERE owner = ? AND id = ?`, owner, t.Session)
 	switch {
 	case err != nil:
 		return err
-	case known && was != owner:
-		return kb.E(kb.NotFound, nil, "no session %q", t.Session)
 	case state != before:
 		return kb.E(kb.Conflict, nil, "the conversation was taken over meanwhile").With("state", state)
 	case !known:
-		return c.Exec(`INSERT INTO sessions (id, owner, state, state_at, created_at, last_at, turns) VALUES (?, ?, ?, ?, ?, ?, 1)`,
-			t.Session, owner, after, t.CreatedAt, t.CreatedAt, t.CreatedAt)
+		return c.Exec(`INSERT INTO sessions (owner, id, state, state_at, created_at, last_at, turns) VALUES (?, ?, ?, ?, ?, ?, 1)`,
+			owner, t.Session, after, t.CreatedAt, t.CreatedAt, t.CreatedAt)
 	case state != after:
-		err = c.Exec(`UPDATE sessions SET state = ?, state_at = ? WHERE id = ?`, after, t.CreatedAt, t.Session)
+		err = c.Exec(`UPDATE sessions SET state = ?, state_at = ? WHERE owner = ? AND id = ?`, after, t.CreatedAt, owner, t.Session)
 		if err != nil {
 			return err
 		}
 	}
-	return c.Exec(`UPDATE sessions SET last_at = max(last_at, ?), turns = turns + 1 WHERE id = ?`, t.CreatedAt, t.Session)
+	return c.Exec(`UPDATE sessions SET last_at = max(last_at, ?), turns = turns + 1 WHERE owner = ? AND id = ?`, t.CreatedAt, owner, t.Session)
 }
 
 // moveHandoff opens a handoff when the session begins to wait and closes the
 // open one when the assistant has it again.
-func moveHandoff(c *tenant.Conn, t kb.Turn, after kb.SessionState, reason string) error {
+func moveHandoff(c *tenant.Conn, t kb.Turn, owner string, after kb.SessionState, reason string) error {
 	if after == kb.StateWaiting {
-		return c.Exec(`INSERT INTO handoffs (id, session, state, reason, created_at, updated_at) VALUES (?, ?, 'waiting', ?, ?, ?)`,
-			t.ID, t.Session, reason, t.CreatedAt, t.CreatedAt)
+		return c.Exec(`INSERT INTO handoffs (id, owner, session, state, reason, created_at, updated_at) VALUES (?, ?, ?, 'waiting', ?, ?, ?)`,
+			t.ID, owner, t.Session, reason, t.CreatedAt, t.CreatedAt)
 	}
-	return c.Exec(`UPDATE handoffs SET state = 'closed', reason = ?, updated_at = ? WHERE session = ? AND state <> 'closed'`,
-		reason, t.CreatedAt, t.Session)
+	return c.Exec(`UPDATE handoffs SET state = 'closed', reason = ?, updated_at = ? WHERE owner = ? AND session = ? AND state <> 'closed'`,
+		reason, t.CreatedAt, owner, t.Session)
 }
 
 // MissedQueries lists missed questions by turn id.

@@ -1,0 +1,138 @@
+package chat
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// act is what a message does besides asking.
+type act int
+
+const (
+	actNone act = iota
+	actGreet
+	actThanks
+	actBye
+	actWho
+	actCancel
+)
+
+// intent is what a message wants.
+type intent struct {
+	route      kb.Route
+	act        act
+	confidence float64 // 0 to 1
+}
+
+// Rules match whole messages after bare has taken out what carries no
+// meaning: a greeting in front of a question is a question.
+var (
+	greets  = whole(`你好|您好|哈喽|哈啰|嗨|喂|在吗|在么|有人吗|早|早安|早上好|上午好|中午好|下午好|晚上好|hi|hello|hey|yo|greetings|goodmorning|goodafternoon|goodevening|howareyou|howdy`, `啊|呀|哦|哈|呢|吗|亲|各位|客服|小助手|机器人|there|everyone|again|bot|assistant`)
+	thanks  = whole(`谢谢|多谢|感谢|谢啦|谢了|辛苦了|thanks|thankyou|thx|ty|muchappreciated|好的|好|ok|okay|明白了|知道了|了解了|收到|gotit|isee|great|perfect`, `你|您|啊|呀|哦|啦|了|谢谢|感谢|你的帮助|您的帮助|thanks|thankyou|somuch|alot|verymuch|much|foryourhelp|forthehelp`)
+	byes    = whole(`再见|拜拜|回见|晚安|下次见|bye|byebye|goodbye|seeyou|goodnight|cya`, `啊|啦|了|later|soon|谢谢|thanks`)
+	whos    = whole(`你是谁|您是谁|你是什么|你叫什么|你叫什么名字|你能做什么|你会什么|你可以做什么|你能干什么|你有什么功能|你是机器人|你是真人|你是人工|你是ai|whoareyou|whatareyou|whatcanyoudo|areyouabot|areyouarobot|areyouhuman|whatisyourname|whatsyourname|howcanyouhelp|howcanyouhelpme`, `啊|呀|呢|吗|还是人|还是机器人|请问|forme|exactly`)
+	cancels = whole(`取消转人工|取消人工|不转人工|不用转人工|不用人工|不需要人工|别转人工|回到智能客服|返回智能客服|取消|cancel|cancelthehandoff|cancelhandoff|nevermind|backtothebot|noneedforahuman|idontneedahuman`, `了|吧|谢谢|please|thanks|it|that|request`)
+)
+
+// whole compiles a rule: one of heads, then any of tails, and nothing else.
+func whole(heads, tails string) *regexp.Regexp {
+	return regexp.MustCompile(`^(?:` + heads + `)(?:` + heads + `|` + tails + `)*$`)
+}
+
+var (
+	// Someone asks to be connected. Checked only in short messages.
+	wantsHumanZh = regexp.MustCompile(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人)(客服|服务|坐席)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
+	wantsHumanEn = regexp.MustCompile(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator)( please| agent| being)?$`)
+	// … and does not ask about the connecting.
+	asksAbout = regexp.MustCompile(`如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
+)
+
+// Shapes of a request that are too long are questions that mention a human.
+const (
+	handoffRunesZh = 24
+	handoffWordsEn = 16
+)
+
+// understand tells what a message wants. Rules only: what none of them claims
+// is a question to the knowledge base.
+func understand(query string) intent {
+	lower := strings.ToLower(query)
+	b := bare(lower)
+	switch {
+	case cancels.MatchString(b):
+		return intent{route: kb.Direct, act: actCancel, confidence: 1}
+	case wantsHuman(lower, b):
+		return intent{route: kb.Handoff, confidence: 1}
+	case greets.MatchString(b):
+		return intent{route: kb.Direct, act: actGreet, confidence: 1}
+	case whos.MatchString(b):
+		return intent{route: kb.Direct, act: actWho, confidence: 1}
+	case thanks.MatchString(b):
+		return intent{route: kb.Direct, act: actThanks, confidence: 1}
+	case byes.MatchString(b):
+		return intent{route: kb.Direct, act: actBye, confidence: 1}
+	}
+	return intent{route: kb.Knowledge, confidence: 0.9}
+}
+
+func wantsHuman(lower, bare string) bool {
+	if asksAbout.MatchString(lower) {
+		return false
+	}
+	if utf8.RuneCountInString(bare) <= handoffRunesZh && wantsHumanZh.MatchString(bare) {
+		return true
+	}
+	return len(strings.Fields(lower)) <= handoffWordsEn && wantsHumanEn.MatchString(strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }))
+}
+
+// bare is s without blanks, punctuation and symbols.
+func bare(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// reference says whether a question needs the one before.
+type reference int
+
+const (
+	standsAlone reference = iota
+	mayRefer              // short: it may be about the last topic
+	refers                // it says so
+)
+
+var (
+	refersZh = regexp.MustCompile(`^(那|那么|那它|它|他们|它们|这个|那个|这些|那些|该|其|这|还有|另外|然后|接着|再|除此之外|除了这|上面|刚才|刚刚|前面|如果不|不然)|(它|它们|这个|那个|上述|前者|后者)(的|是|有|会|能|要|多|怎|在|支|需)|呢[?？]?$`)
+	refersEn = regexp.MustCompile(`^(and|but|so|then|or|what about|how about|what if|also|why not|same|else|anything else|which one)\b|\b(it|its|they|them|their|that|those|this one|that one|these|the former|the latter|the same)\b`)
+)
+
+// Lengths up to which a question may leave its topic out.
+const (
+	shortRunesZh = 8
+	shortWordsEn = 4
+	longRunesZh  = 30 // beyond these a pronoun has its noun in the same question
+	longWordsEn  = 14
+)
+
+func refersBack(query string) reference {
+	q := strings.ToLower(strings.TrimSpace(query))
+	n, short, long := len(strings.Fields(q)), shortWordsEn, longWordsEn
+	re := refersEn
+	if languageOf(q) == kb.Zh {
+		n, short, long, re = utf8.RuneCountInString(q), shortRunesZh, longRunesZh, refersZh
+	}
+	switch {
+	case n <= long && re.MatchString(q):
+		return refers
+	case n <= short:
+		return mayRefer
+	}
+	return standsAlone
+}

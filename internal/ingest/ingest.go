@@ -1,0 +1,310 @@
+// Package ingest turns received files into searchable chunks. Submit makes a
+// job durable before it returns; Work carries the jobs of one tenant out, and
+// may be killed anywhere: what it had written is invisible until the one
+// commit that makes it live, and the next Work begins the job again.
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/parse"
+)
+
+// documents is what ingest needs of a tenant's store.
+type documents interface {
+	Submit(ctx context.Context, in kb.Submission) (kb.Submitted, error)
+	OpenJobs(ctx context.Context, limit int) ([]kb.Job, error)
+	Job(ctx context.Context, id kb.JobID) (kb.Job, error)
+	Begin(ctx context.Context, jobs []kb.JobID) ([]int, error)
+	Fail(ctx context.Context, job kb.JobID, reason string, now time.Time) error
+	index
+}
+
+// index is how chunks get into a tenant's index.
+type index interface {
+	Reserve(ctx context.Context, jobs []kb.JobID, counts []int) ([]kb.ChunkID, error)
+	PutChunks(ctx context.Context, rows []kb.ChunkRow, progress float64) error
+	PutSegment(ctx context.Context, seg kb.Segment, data []byte, now time.Time) (int64, error)
+	Publish(ctx context.Context, segment int64, versions []kb.Published, now time.Time) ([]kb.JobID, error)
+	DropSegment(ctx context.Context, id int64) error
+	SweepSegments(ctx context.Context, then time.Time) error
+	segments
+}
+
+// Ingester is the ingestion of one tenant. It is safe for concurrent use.
+type Ingester struct {
+	tenant kb.TenantID
+	store  documents
+	bucket objstore.Bucket
+	work   sync.Mutex // one Work at a time in this process
+}
+
+// New returns the ingester of a tenant. bucket keeps files on their way
+// (inbox/) and originals (t/<tenant>/blob/).
+func New(tenant kb.TenantID, store documents, bucket objstore.Bucket) *Ingester {
+	return &Ingester{tenant: tenant, store: store, bucket: bucket}
+}
+
+// InboxPrefix is where files wait; an object under it is the event that a job
+// is to be done.
+const InboxPrefix = "inbox/"
+
+func inboxKey(t kb.TenantID, job kb.JobID) string {
+	return InboxPrefix + string(t) + "/" + string(job)
+}
+
+// checkTime bounds the parsing that Submit does to tell a broken file at once;
+// a file that takes longer is accepted and told broken by its job.
+const checkTime = 5 * time.Second
+
+// Submit checks f, records a job and stores the bytes. When it returns nil the
+// document is durable and will be ready, or failed, whatever happens to this
+// process. Bytes that are a document already are told as a duplicate.
+func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error) {
+	name, err := parse.CleanName(f.Name)
+	if err != nil {
+		return kb.Submitted{}, err
+	}
+	mime, err := check(ctx, name, f)
+	if err != nil {
+		return kb.Submitted{}, err
+	}
+	sum := sha256.Sum256(f.Data)
+	now := time.Now()
+	sub, err := in.store.Submit(ctx, kb.Submission{
+		Name: name, Title: f.Title, MIME: mime, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(f.Data)), Metadata: f.Metadata,
+		Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
+	})
+	if err != nil {
+		return sub, err
+	}
+	if sub.Duplicate && sub.Status == kb.Ready {
+		return sub, nil
+	}
+	// Also for a duplicate that is not ready: its first sender may have died
+	// between the commit and this Put.
+	if _, err := in.bucket.Put(ctx, inboxKey(in.tenant, sub.Job), bytes.NewReader(f.Data)); err != nil {
+		return sub, kb.E(kb.Unavailable, err, "the file could not be stored; send it again")
+	}
+	return sub, nil
+}
+
+// check parses the file once to tell what is wrong with it while the sender
+// still listens. It returns the MIME type.
+func check(ctx context.Context, name string, f kb.File) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	_, mime, err := parse.Parse(ctx, name, f.MIME, f.Data)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return f.MIME, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("check %q: %w", name, err)
+	}
+	return mime, nil
+}
+
+// Progress tells how far a Work is.
+type Progress struct {
+	Job    kb.Job
+	Err    error // why the job failed; nil = it is ready
+	Chunks int
+}
+
+// upToJobs and upToBytes bound what one commit makes live: enough to share the
+// cost of a commit, little enough that a kill loses seconds of work.
+const (
+	upToJobs  = 64
+	upToBytes = 4 << 20
+)
+
+// missingAfter is how long a job may wait for its bytes: longer than any
+// upload we accept takes.
+const missingAfter = 15 * time.Minute
+
+// maxTries is how often a job may begin: a file that kills the process each
+// time must not keep it from the others.
+const maxTries = 3
+
+// Work does all open jobs of the tenant whose bytes are there, and returns
+// when none is left. report, which may be nil, is called for each that ended.
+func (in *Ingester) Work(ctx context.Context, report func(Progress)) error {
+	in.work.Lock()
+	defer in.work.Unlock()
+	if report == nil {
+		report = func(Progress) {}
+	}
+	if err := in.store.SweepSegments(ctx, time.Now().Add(-time.Hour)); err != nil {
+		return err
+	}
+	for {
+		jobs, err := in.store.OpenJobs(ctx, upToJobs)
+		if err != nil {
+			return err
+		}
+		n, err := in.batch(ctx, jobs, report)
+		if err != nil {
+			return fmt.Errorf("ingest for tenant %s: %w", in.tenant, err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if err := in.sweepInbox(ctx); err != nil {
+		return err
+	}
+	return in.mergeSegments(ctx)
+}
+
+// sweepInbox drops bytes whose job has ended: their worker died between the
+// commit and the delete.
+func (in *Ingester) sweepInbox(ctx context.Context) error {
+	prefix := inboxKey(in.tenant, "")
+	for after := ""; ; {
+		infos, more, err := in.bucket.List(ctx, prefix, after, 1000)
+		if err != nil {
+			return fmt.Errorf("list inbox: %w", err)
+		}
+		for _, o := range infos {
+			after = o.Key
+			job, err := in.store.Job(ctx, kb.JobID(o.Key[len(prefix):]))
+			if err != nil && kb.KindOf(err) != kb.NotFound {
+				return err
+			}
+			if err == nil && (job.Status == kb.Pending || job.Status == kb.Processing) {
+				continue
+			}
+			if err := in.bucket.Delete(ctx, o.Key); err != nil {
+				return fmt.Errorf("sweep inbox: %w", err)
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// batch does some of jobs and returns how many ended.
+func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, report func(Progress)) (ended int, err error) {
+	arrived, ended, err := in.fetch(ctx, jobs, report)
+	if err != nil || len(arrived) == 0 {
+		return ended, err
+	}
+	begun, n, err := in.begin(ctx, arrived, report)
+	ended += n
+	if err != nil {
+		return ended, err
+	}
+	works := begun[:0]
+	for _, w := range begun {
+		switch err := w.parse(ctx); {
+		case err == nil:
+			works = append(works, w)
+		case !forUser(err):
+			return ended, err
+		default:
+			ended++
+			if err := in.end(ctx, w.job, err, report); err != nil {
+				return ended, err
+			}
+		}
+	}
+	if err := in.publish(ctx, works); err != nil {
+		return ended, err
+	}
+	for _, w := range works {
+		if err := in.keep(ctx, w); err != nil {
+			return ended, err
+		}
+		report(Progress{Job: w.job, Chunks: len(w.chunks)})
+	}
+	return ended + len(works), nil
+}
+
+// fetch gets the bytes of jobs from the inbox until there are enough for one
+// batch. A job whose bytes never came is ended.
+func (in *Ingester) fetch(ctx context.Context, jobs []kb.Job, report func(Progress)) (arrived []work, ended int, err error) {
+	size := 0
+	for _, job := range jobs {
+		data, _, err := in.bucket.Get(ctx, inboxKey(in.tenant, job.ID))
+		switch {
+		case err == nil:
+			arrived = append(arrived, work{job: job, data: data})
+		case !errors.Is(err, objstore.ErrNotExist):
+			return nil, ended, fmt.Errorf("get file of job %s: %w", job.ID, err)
+		case time.Since(job.Updated) > missingAfter:
+			ended++
+			if err := in.end(ctx, job, kb.E(kb.Invalid, err, "the file did not arrive; send it again"), report); err != nil {
+				return nil, ended, err
+			}
+		}
+		if size += len(data); size > upToBytes {
+			break
+		}
+	}
+	return arrived, ended, nil
+}
+
+// begin counts a try of each job, ends those that had too many, and leaves out
+// those that ended elsewhere.
+func (in *Ingester) begin(ctx context.Context, works []work, report func(Progress)) (good []work, ended int, err error) {
+	ids := make([]kb.JobID, len(works))
+	for i, w := range works {
+		ids[i] = w.job.ID
+	}
+	tries, err := in.store.Begin(ctx, ids)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i, w := range works {
+		switch {
+		case tries[i] > maxTries:
+			ended++
+			err = in.end(ctx, w.job, kb.E(kb.Unprocessable, nil, "the file could not be processed in %d tries", maxTries), report)
+			if err != nil {
+				return nil, ended, err
+			}
+		case tries[i] > 0:
+			good = append(good, w)
+		}
+	}
+	return good, ended, nil
+}
+
+// forUser reports whether err is about the file, not about our storage.
+func forUser(err error) bool {
+	k := kb.KindOf(err)
+	return k == kb.Invalid || k == kb.Unprocessable || k == kb.Unsupported || k == kb.TooLarge
+}
+
+// end records why a job failed and drops its bytes.
+func (in *Ingester) end(ctx context.Context, job kb.Job, cause error, report func(Progress)) error {
+	reason := "internal error"
+	if e, ok := errors.AsType[*kb.Error](cause); ok {
+		reason = e.Msg
+	}
+	if err := in.store.Fail(ctx, job.ID, reason, time.Now()); err != nil {
+		return fmt.Errorf("fail job %s: %w", job.ID, err)
+	}
+	report(Progress{Job: job, Err: cause})
+	return in.bucket.Delete(ctx, inboxKey(in.tenant, job.ID))
+}
+
+// keep moves the bytes of a published job from the inbox to the originals.
+func (in *Ingester) keep(ctx context.Context, w work) error {
+	key := "t/" + string(in.tenant) + "/blob/" + w.job.SHA256
+	_, err := in.bucket.Create(ctx, key, bytes.NewReader(w.data))
+	if err != nil && !errors.Is(err, objstore.ErrExist) {
+		return fmt.Errorf("keep original: %w", err)
+	}
+	return in.bucket.Delete(ctx, inboxKey(in.tenant, w.job.ID))
+}
