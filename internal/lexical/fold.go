@@ -3,6 +3,7 @@ package lexical
 import (
 	_ "embed"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -63,3 +64,22 @@ func foldWord(s string) string {
 // isMark reports a combining diacritical mark; the vowel signs of other scripts
 // are letters to us.
 func isMark(r rune) bool { return r >= 0x300 && r <= 0x36F }
+
+// FoldRune folds one rune for comparing: full-width ASCII to ASCII, lower case,
+// Simplified. Fold does the same and the rest of NFKC for a whole text.
+func FoldRune(r rune) rune {
+	switch {
+	case r < 0x80:
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	case r >= foldFirst && r <= foldLast:
+		return foldHan(r)
+	case r >= 0xFF01 && r <= 0xFF5E:
+		return FoldRune(r - 0xFEE0)
+	case r == 0x3000:
+		return ' '
+	}
+	return unicode.ToLower(r)
+}

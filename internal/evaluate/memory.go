@@ -1,0 +1,140 @@
+package evaluate
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
+	"github.com/eino-qa/eino-qa/internal/retrieve"
+)
+
+// Memory is a System without a server: the retriever on a store in memory. The
+// zero Memory is empty. It is not safe for concurrent use.
+type Memory struct {
+	Chunk func(Document) []kb.Chunk // how documents are cut; nil means cut
+	store memoryStore
+	r     *retrieve.Retriever
+	spans map[string]kb.Span // document → its chunks
+}
+
+var _ System = (*Memory)(nil)
+
+// Ingest replaces what Memory holds.
+func (m *Memory) Ingest(_ context.Context, _ string, docs []Document) error {
+	m.store = memoryStore{version: m.store.version + 1, chunks: map[kb.ChunkID]kb.Chunk{}}
+	m.spans = map[string]kb.Span{}
+	split := m.Chunk
+	if split == nil {
+		split = cut
+	}
+	var all []kb.Chunk
+	for _, d := range docs {
+		first := kb.ChunkID(len(all) + 1)
+		for i, c := range split(d) {
+			c.ID, c.Document, c.Ordinal, c.Title = kb.ChunkID(len(all)+1), kb.DocumentID(d.ID), i, d.Title
+			all = append(all, c)
+			m.store.chunks[c.ID] = c
+		}
+		m.spans[d.ID] = kb.Span{First: first, Last: kb.ChunkID(len(all))}
+	}
+	var err error
+	m.store.blob, err = lexical.Build(slices.Values(all))
+	m.store.seg = kb.Segment{ID: 1, Docs: len(all), Bytes: int64(len(m.store.blob)), First: 1, Last: kb.ChunkID(len(all))}
+	m.r = retrieve.New(&m.store, retrieve.Config{CacheBytes: 1 << 30})
+	return err
+}
+
+// Retriever returns the retriever on what was ingested.
+func (m *Memory) Retriever() *retrieve.Retriever { return m.r }
+
+// Without hides documents from the next questions.
+func (m *Memory) Without(docs []string) {
+	var dead []kb.Span
+	for _, d := range docs {
+		if s, ok := m.spans[d]; ok && s.Last >= s.First {
+			dead = append(dead, s)
+		}
+	}
+	slices.SortFunc(dead, func(a, b kb.Span) int { return int(a.First - b.First) })
+	if len(dead) > 0 || len(m.store.dead) > 0 {
+		m.store.dead = dead
+		m.store.version++
+	}
+}
+
+// Ask implements System.
+func (m *Memory) Ask(ctx context.Context, question string, n int, without []string) (Reply, error) {
+	m.Without(without)
+	res, err := m.r.Retrieve(ctx, question, 2*n) // chunks; documents have few
+	if err != nil {
+		return Reply{}, err
+	}
+	r := Reply{Answerable: res.Answerable}
+	for _, p := range res.Passages {
+		if id := string(p.Document); !slices.Contains(r.Docs, id) && len(r.Docs) < n {
+			r.Docs = append(r.Docs, id)
+		}
+	}
+	for _, q := range res.Quotes {
+		r.Quotes = append(r.Quotes, Quote{string(res.Passages[q.Passage].Document), res.Text(q)})
+	}
+	return r, nil
+}
+
+// memoryStore is a retrieve.Store of one segment.
+type memoryStore struct {
+	version int64
+	blob    []byte
+	seg     kb.Segment
+	dead    []kb.Span
+	chunks  map[kb.ChunkID]kb.Chunk
+}
+
+func (s *memoryStore) IndexVersion(context.Context) (int64, error) { return s.version, nil }
+
+func (s *memoryStore) Index(context.Context) (kb.Index, error) {
+	return kb.Index{Version: s.version, Segments: []kb.Segment{s.seg}, Dead: s.dead}, nil
+}
+
+func (s *memoryStore) ReadSegment(_ context.Context, _, off, n int64) ([]byte, error) {
+	return s.blob[off : off+n], nil
+}
+
+func (s *memoryStore) LiveChunks(_ context.Context, ids []kb.ChunkID) ([]kb.Chunk, error) {
+	var out []kb.Chunk
+	for _, id := range ids {
+		if c, ok := s.chunks[id]; ok {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// cut is a plain chunker for sets without structure: sentences up to about 400
+// Chinese characters or 200 words, as DESIGN §5.2 has it.
+func cut(d Document) []kb.Chunk {
+	var out []kb.Chunk
+	start, size := 0, 0
+	emit := func(end int) {
+		if t := d.Text[start:end]; strings.TrimSpace(t) != "" {
+			out = append(out, kb.Chunk{Text: t, Start: start, End: end})
+		}
+		start, size = end, 0
+	}
+	const full = 400
+	for i, r := range d.Text {
+		if r >= 0x2E80 {
+			size++
+		} else if r == ' ' {
+			size += 2
+		}
+		if size >= full && (r == '。' || r == '！' || r == '？' || r == '\n' || r == '.' && i+1 < len(d.Text) && d.Text[i+1] == ' ') {
+			emit(i + utf8.RuneLen(r))
+		}
+	}
+	emit(len(d.Text))
+	return out
+}

@@ -1,0 +1,110 @@
+package retrieve
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Signals of the decision to answer.
+const (
+	sBias     = iota
+	sCover    // best sentence: share of the question's terms
+	sPassage  // best passage with title: share of the question's terms
+	sGap      // between the two best passages
+	sStrength // BM25 of the best passage, of the highest possible
+	sKnown    // share of the question's terms that are in the index at all
+	sNear     // best sentence: share near the asking phrase
+	sCommon   // best sentence: longest common substring
+	sType     // best sentence: kind agrees
+	sContext  // best sentence with neighbours and title
+	sMargin   // best sentence score to the next
+	sPair     // smallest: share of pairs (bigrams) covered
+	sScore    // of the best sentence
+	signals
+)
+
+func logistic(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
+
+// signals fills what the decision to answer rests on.
+func (t *Trace) signals() [signals]float32 {
+	var x [signals]float32
+	x[sBias] = 1
+	best, second := t.bestSentence()
+	p := &t.passages[0]
+	g := t.weigher
+	x[sPassage] = share(sum(g.w, p.text|p.title), g.total)
+	if len(t.passages) > 1 {
+		x[sGap] = 1 - share(t.passages[1].bm25, p.bm25)
+	} else {
+		x[sGap] = 1
+	}
+	x[sStrength] = share(p.bm25, 2.2*g.total)
+	known := float32(0)
+	for i, s := range t.stats.Terms {
+		if s.DF > 0 {
+			known += g.w[i]
+		}
+	}
+	x[sKnown] = share(known, g.total)
+	if best == nil {
+		return x
+	}
+	x[sCover], x[sNear], x[sCommon] = best.x[fCover], best.x[fNear], best.x[fCommon]
+	for f := fTime; f <= fThing; f++ {
+		x[sType] += best.x[f]
+	}
+	x[sContext] = min(1, best.x[fCover]+best.x[fPrev]+best.x[fTitle])
+	x[sScore] = best.score / 10
+	if second != nil {
+		x[sMargin] = (best.score - second.score) / 10
+	}
+	var pairs, covered float32
+	for i, s := range t.stats.Terms {
+		if len([]rune(s.Key)) == 2 {
+			pairs += g.w[i]
+			if best.terms>>i&1 == 1 {
+				covered += g.w[i]
+			}
+		}
+	}
+	x[sPair] = share(covered, pairs)
+	return x
+}
+
+func (t *Trace) bestSentence() (best, second *sentence) {
+	for i := range t.sentences {
+		s := &t.sentences[i]
+		switch {
+		case best == nil || s.score > best.score:
+			best, second = s, best
+		case second == nil || s.score > second.score:
+			second = s
+		}
+	}
+	return best, second
+}
+
+// maxQuotes is one sentence and two more (DESIGN §5.4).
+const maxQuotes = 3
+
+// quotes picks the sentences to give as the answer, from the first n passages.
+func (t *Trace) quotes(n int, answerable float64) []Quote {
+	order := make([]int, 0, len(t.sentences))
+	for i, s := range t.sentences {
+		if s.passage < n && (s.terms != 0 || s.x[fPrev] > 0) {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(t.sentences[b].score, t.sentences[a].score) })
+	order = order[:min(len(order), maxQuotes)]
+	var out []Quote
+	for _, i := range order {
+		s := t.sentences[i]
+		start := t.passages[s.passage].chunk.Start
+		// Sentence scores are log-odds against the best, see package evaluate/train.
+		odds := math.Exp(float64(s.score - t.sentences[order[0]].score))
+		out = append(out, Quote{Passage: s.passage, Start: start + s.start, End: start + s.end, Score: answerable * odds})
+	}
+	return out
+}

@@ -1,0 +1,283 @@
+package retrieve
+
+import (
+	"math"
+	"math/bits"
+	"unicode/utf8"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
+)
+
+// passage is a candidate chunk and which terms of the question it holds. A
+// query has at most 64 terms, so a set of them is a word.
+type passage struct {
+	chunk   kb.Chunk
+	bm25    float32
+	score   float32 // of the reranker
+	text    uint64  // terms in the text
+	title   uint64  // terms in title and heading path
+	matches []lexical.Match
+	spans   []span
+	from    int // of its sentences in scored
+	to      int
+}
+
+// sentence is a candidate quote.
+type sentence struct {
+	passage int
+	span
+	terms uint64
+	cues  cues
+	x     [features]float32
+	score float32
+}
+
+// Features of a sentence. Every one is free of scale, so that weights learned
+// on one collection serve another.
+const (
+	fCover     = iota // idf-weighted share of the question's terms
+	fLocal            // the same, weighted by how few of the candidates have the term
+	fNear             // the same, weighted by nearness to the asking phrase
+	fPrev             // share the sentence before adds
+	fNext             // share the sentence after adds
+	fTitle            // share title and heading add
+	fPassage          // BM25 of the passage, of the best passage's
+	fFirst            // in the best passage
+	fSecond           // in the second best
+	fPassCover        // share of the passage with title
+	fCommon           // longest common substring, of the question's length
+	fLength           // log of the length in characters
+	fShort            // fewer than eight characters
+	fHead             // first sentence of the document
+	fNew              // share of characters that the question does not have
+	fAsks             // is itself a question
+	fBest             // holds the most of its passage by fLocal
+	fDense            // fCover over length
+	fPronoun          // begins with 其, 该, it … after a sentence that covers
+	fAfter            // holds what follows the asking phrase
+	fTime             // kind of the question and of the sentence agree
+	fQuantity
+	fPlace
+	fPerson
+	fReason
+	fMethod
+	fList
+	fThing
+	fUnit   // 多少公里: a number before 公里
+	fNoTime // kind asked for, but nothing of it there
+	fNoNumber
+	features
+)
+
+// weigher holds the weights of the terms of one question.
+type weigher struct {
+	w, near       []float32
+	total, nearby float32
+}
+
+func (q *question) weigher(terms []lexical.TermStat) weigher {
+	g := weigher{w: make([]float32, len(terms)), near: make([]float32, len(terms))}
+	for i, t := range terms {
+		g.w[i] = t.IDF * t.Weight
+		g.near[i] = g.w[i] * q.near[i]
+		g.total += g.w[i]
+		g.nearby += g.near[i]
+	}
+	return g
+}
+
+func sum(w []float32, set uint64) float32 {
+	var s float32
+	for ; set != 0; set &= set - 1 {
+		s += w[bits.TrailingZeros64(set)]
+	}
+	return s
+}
+
+func share(part, of float32) float32 {
+	if of <= 0 {
+		return 0
+	}
+	return part / of
+}
+
+// candidates cuts the passages into sentences and fills their features.
+func (q *question) candidates(ps []passage, g weigher) []sentence {
+	var out []sentence
+	for i := range ps {
+		p := &ps[i]
+		p.from = len(out)
+		next := 0
+		for _, sp := range p.spans {
+			s := sentence{passage: i, span: sp}
+			for next < len(p.matches) && int(p.matches[next].End) <= sp.end {
+				if int(p.matches[next].Start) >= sp.start {
+					s.terms |= 1 << p.matches[next].Term
+				}
+				next++
+			}
+			out = append(out, s)
+		}
+		p.to = len(out)
+	}
+	local := localWeights(out, g.w)
+	var localTotal float32
+	var pool uint64
+	for i := range out {
+		pool |= out[i].terms
+	}
+	localTotal = sum(local, pool)
+	var runes []rune
+	for i := range out {
+		s, p := &out[i], &ps[out[i].passage]
+		text := p.chunk.Text[s.start:s.end]
+		runes = foldRunes(text, runes[:0])
+		q.fill(s, p, out, i, g, runes)
+		s.x[fLocal] = share(sum(local, s.terms), localTotal)
+		s.x[fPassage] = share(p.bm25, ps[0].bm25)
+	}
+	for _, p := range ps {
+		best := -1
+		for i := p.from; i < p.to; i++ {
+			if best < 0 || out[i].x[fLocal] > out[best].x[fLocal] {
+				best = i
+			}
+		}
+		if best >= 0 {
+			out[best].x[fBest] = 1
+		}
+	}
+	return out
+}
+
+// localWeights weighs each term by how few of the candidate sentences have it:
+// the topic is in all of them and tells nothing.
+func localWeights(all []sentence, w []float32) []float32 {
+	count := make([]int, len(w))
+	for i := range all {
+		for set := all[i].terms; set != 0; set &= set - 1 {
+			count[bits.TrailingZeros64(set)]++
+		}
+	}
+	local := make([]float32, len(w))
+	for t, n := range count {
+		if n > 0 {
+			local[t] = w[t] * float32(math.Log(float64(len(all)+1)/(float64(n)+0.5)))
+		}
+	}
+	return local
+}
+
+func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weigher, runes []rune) {
+	x := &s.x
+	cover := share(sum(g.w, s.terms), g.total)
+	x[fCover] = cover
+	x[fNear] = share(sum(g.near, s.terms), g.nearby)
+	if i > p.from {
+		x[fPrev] = share(sum(g.w, all[i-1].terms&^s.terms), g.total)
+	}
+	if i+1 < p.to {
+		x[fNext] = share(sum(g.w, all[i+1].terms&^s.terms), g.total)
+	}
+	x[fTitle] = share(sum(g.w, p.title&^s.terms), g.total)
+	switch s.passage {
+	case 0:
+		x[fFirst] = 1
+	case 1:
+		x[fSecond] = 1
+	}
+	x[fPassCover] = share(sum(g.w, p.text|p.title), g.total)
+	if s.terms != 0 {
+		x[fCommon] = float32(commonSubstring(q.runes, runes)) / float32(max(len(q.runes), 1))
+	}
+	x[fLength] = float32(math.Log(float64(1 + len(runes))))
+	x[fShort] = flag(len(runes) < 8)
+	x[fHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
+	x[fNew] = novelty(p, s, len(runes))
+	x[fDense] = cover / (0.5 + float32(len(runes))/80)
+	s.cues = look(runes)
+	c := s.cues
+	x[fAsks] = flag(c.asks)
+	x[fPronoun] = flag(c.pronoun) * x[fPrev]
+	if q.after != "" {
+		x[fAfter] = flag(containsRunes(runes, q.after))
+	}
+	x[fNoTime] = flag(q.kind == Time && c.times == 0)
+	x[fNoNumber] = flag(q.kind == Quantity && c.numbers == 0)
+	x[fUnit] = flag(q.kind == Quantity && q.after != "" && unitAfterNumber(runes, q.after))
+	x[fTime] = flag(q.kind == Time) * level(c.times)
+	x[fQuantity] = flag(q.kind == Quantity) * level(c.numbers)
+	x[fPlace] = flag(q.kind == Place) * level(c.places)
+	x[fPerson] = flag(q.kind == Person) * level(c.persons)
+	x[fReason] = flag(q.kind == Reason) * level(c.reasons)
+	x[fMethod] = flag(q.kind == Method) * level(c.methods)
+	x[fList] = flag(q.kind == List) * level(c.lists)
+	x[fThing] = flag(q.kind == Thing) * level(c.names)
+}
+
+// level grows with a count, slowly.
+func level(n int) float32 {
+	return 1 - 1/float32(1+n)
+}
+
+func flag(b bool) float32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// novelty is the share of the sentence that no term of the question covers.
+func novelty(p *passage, s *sentence, length int) float32 {
+	covered, end := 0, int32(s.start)
+	for _, m := range p.matches {
+		if int(m.Start) < s.start || int(m.End) > s.end || m.End <= end {
+			continue
+		}
+		from := max(m.Start, end)
+		covered += utf8.RuneCountInString(p.chunk.Text[from:m.End])
+		end = m.End
+	}
+	return 1 - float32(covered)/float32(max(length, 1))
+}
+
+func foldRunes(s string, to []rune) []rune {
+	for _, r := range s {
+		to = append(to, lexical.FoldRune(r))
+	}
+	return to
+}
+
+// commonSubstring returns the length of the longest run of runes in both.
+func commonSubstring(a, b []rune) int {
+	if len(a) > 200 {
+		a = a[:200]
+	}
+	row := make([]int16, len(a)+1)
+	best := int16(0)
+	for _, r := range b {
+		diag := int16(0)
+		for j, c := range a {
+			was := row[j+1]
+			if c == r {
+				row[j+1] = diag + 1
+				best = max(best, diag+1)
+			} else {
+				row[j+1] = 0
+			}
+			diag = was
+		}
+	}
+	return int(best)
+}
+
+func containsRunes(runes []rune, s string) bool {
+	want := []rune(s)
+	for i := 0; i+len(want) <= len(runes); i++ {
+		if string(runes[i:i+len(want)]) == s {
+			return true
+		}
+	}
+	return false
+}

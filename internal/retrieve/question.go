@@ -1,0 +1,142 @@
+package retrieve
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/eino-qa/eino-qa/internal/lexical"
+)
+
+// Kind is what a question asks for.
+type Kind int
+
+// Kinds of questions.
+const (
+	Other    Kind = iota
+	Person        // 谁, who
+	Time          // 何时, when
+	Quantity      // 多少, how many
+	Place         // 哪里, where
+	Reason        // 为什么, why
+	Method        // 怎么, how to
+	List          // 哪些, which … are
+	Thing         // 什么X, 哪个X, what X
+	Yes           // 是否, does it
+	kinds
+)
+
+// asking is a phrase that tells the kind of a question. Longer and more telling
+// ones come first; the first that occurs decides.
+type asking struct {
+	phrase string
+	kind   Kind
+}
+
+var askings = [...]asking{
+	{"为什么", Reason}, {"为何", Reason}, {"为甚么", Reason}, {"什么原因", Reason}, {"怎么会", Reason}, {"何故", Reason}, {"因何", Reason},
+	{"原因是什么", Reason}, {"原因为何", Reason}, {"因为什么", Reason},
+	{"什么时候", Time}, {"何时", Time}, {"哪一年", Time}, {"哪年", Time}, {"哪一天", Time}, {"哪天", Time}, {"几点", Time}, {"几月", Time},
+	{"几年几月", Time}, {"哪个月", Time}, {"哪一月", Time}, {"什么时间", Time}, {"何年", Time}, {"几号", Time}, {"多久以前", Time}, {"哪个时期", Time},
+	{"什么年代", Time}, {"哪个年代", Time}, {"哪个世纪", Time}, {"什么时期", Time}, {"何日", Time}, {"哪一时期", Time}, {"哪个朝代", Time}, {"什么朝代", Time},
+	{"哪几年", Time}, {"几世纪", Time}, {"多少年的时候", Time}, {"日期", Time},
+	{"有哪些", List}, {"哪些", List}, {"哪几", List}, {"分别是", List}, {"包括什么", List}, {"有哪几", List},
+	{"多少", Quantity}, {"几个", Quantity}, {"多长", Quantity}, {"多高", Quantity}, {"多大", Quantity}, {"多远", Quantity}, {"多久", Quantity},
+	{"多重", Quantity}, {"多宽", Quantity}, {"多深", Quantity}, {"第几", Quantity}, {"几成", Quantity}, {"几", Quantity},
+	{"什么地方", Place}, {"哪里", Place}, {"哪儿", Place}, {"何处", Place}, {"何地", Place}, {"哪个国家", Place}, {"哪国", Place}, {"哪个城市", Place},
+	{"什么城市", Place}, {"哪个省", Place}, {"哪个地区", Place}, {"哪个地方", Place}, {"哪一国", Place}, {"哪座城市", Place}, {"哪一个国家", Place},
+	{"什么国家", Place}, {"哪个区", Place}, {"哪一地区", Place}, {"哪一个城市", Place},
+	{"谁", Person}, {"何人", Person}, {"哪位", Person}, {"什么人", Person}, {"哪一位", Person}, {"哪个人", Person},
+	{"怎么样", Thing}, {"如何", Method}, {"怎么", Method}, {"怎样", Method}, {"步骤", Method}, {"咋", Method},
+	{"是否", Yes}, {"能否", Yes}, {"可否", Yes}, {"有没有", Yes}, {"是不是", Yes}, {"能不能", Yes}, {"可不可以", Yes},
+	{"什么", Thing}, {"甚么", Thing}, {"哪一", Thing}, {"哪个", Thing}, {"哪种", Thing}, {"何种", Thing}, {"哪", Thing}, {"何", Thing},
+	{"how many", Quantity}, {"how much", Quantity}, {"how long", Quantity}, {"how far", Quantity}, {"how tall", Quantity}, {"how old", Quantity},
+	{"how large", Quantity}, {"how big", Quantity}, {"how often", Quantity}, {"what percentage", Quantity}, {"what number", Quantity},
+	{"how come", Reason}, {"why", Reason}, {"what is the reason", Reason}, {"what caused", Reason},
+	{"when ", Time}, {"what year", Time}, {"which year", Time}, {"what date", Time}, {"what time", Time}, {"what day", Time},
+	{"where", Place}, {"what country", Place}, {"what city", Place}, {"which country", Place}, {"which city", Place},
+	{"whose", Person}, {"whom", Person}, {"who ", Person},
+	{"how to", Method}, {"how do", Method}, {"how can", Method}, {"how should", Method}, {"how ", Method}, {"steps to", Method},
+	{"what are", List}, {"which", Thing}, {"what", Thing},
+	{"can i ", Yes}, {"does ", Yes}, {"do you ", Yes}, {"is it ", Yes}, {"is there ", Yes},
+}
+
+// question is what the scorers know of a question.
+type question struct {
+	lexical.Query
+	kind  Kind
+	at    int       // where the asking phrase begins in Text; −1 without one
+	end   int       // where it ends
+	after string    // up to two characters behind it: 多少公里 → 公里
+	near  []float32 // by term: 1 beside the asking phrase, falling to 0
+	runes []rune    // Text without the asking phrase
+}
+
+func understand(q lexical.Query) question {
+	out := question{Query: q, at: -1}
+	for _, a := range askings {
+		i := phraseAt(q.Text, a.phrase)
+		if i < 0 {
+			continue
+		}
+		out.kind, out.at, out.end = a.kind, i, i+len(a.phrase)
+		break
+	}
+	if out.at < 0 {
+		out.runes = []rune(q.Text)
+	} else {
+		out.runes = []rune(q.Text[:out.at] + "\x00" + q.Text[out.end:])
+		out.after = firstRunes(q.Text[out.end:], 2)
+	}
+	out.near = make([]float32, len(q.Terms))
+	for i, t := range q.Terms {
+		out.near[i] = out.nearness(t.Key)
+	}
+	return out
+}
+
+// phraseAt finds an asking phrase; one in English must begin a word.
+func phraseAt(text, phrase string) int {
+	for from := 0; ; {
+		i := strings.Index(text[from:], phrase)
+		if i < 0 {
+			return -1
+		}
+		i += from
+		if phrase[0] >= utf8.RuneSelf || i == 0 || !isLetter(text[i-1]) {
+			return i
+		}
+		from = i + 1
+	}
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' }
+
+// nearness falls with the distance between a term and the asking phrase: what
+// stands beside 什么 stands beside the answer.
+func (q *question) nearness(key string) float32 {
+	i := strings.Index(q.Text, key)
+	if q.at < 0 || i < 0 {
+		return 0
+	}
+	gap := 0
+	switch {
+	case i >= q.end:
+		gap = utf8.RuneCountInString(q.Text[q.end:i])
+	case i+len(key) <= q.at:
+		gap = utf8.RuneCountInString(q.Text[i+len(key) : q.at])
+	}
+	if key[0] < utf8.RuneSelf {
+		gap /= 4 // letters to characters
+	}
+	return 1 / float32(1+gap)
+}
+
+func firstRunes(s string, n int) string {
+	for i, r := range s {
+		if n == 0 || r < utf8.RuneSelf || r == '？' || r == '，' {
+			return s[:i]
+		}
+		n--
+	}
+	return s
+}

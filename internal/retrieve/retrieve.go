@@ -1,0 +1,244 @@
+// Package retrieve finds the passages and the sentences that answer a question
+// in one tenant's knowledge base, and says how likely they do. It assumes
+// chunks indexed by package lexical and read through a Store; the design is
+// DESIGN §5.3 and §5.4.
+package retrieve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
+)
+
+// Store is what retrieving needs of a tenant's database. It is safe for
+// concurrent use.
+type Store interface {
+	// IndexVersion returns Index.Version alone.
+	IndexVersion(ctx context.Context) (int64, error)
+	// Index returns the live segments and the dead chunks in them.
+	Index(ctx context.Context) (kb.Index, error)
+	// ReadSegment returns n bytes of a segment from off, kb.NotFound when it
+	// was merged away.
+	ReadSegment(ctx context.Context, id, off, n int64) ([]byte, error)
+	// LiveChunks returns the chunks of ids that are live, in the order of ids.
+	LiveChunks(ctx context.Context, ids []kb.ChunkID) ([]kb.Chunk, error)
+}
+
+// Config tunes a Retriever. The zero Config is the default.
+type Config struct {
+	CacheBytes int64            // of segments and chunks kept in memory; 0 means 64 MiB
+	Synonyms   lexical.Synonyms // of the tenant
+}
+
+// Retriever searches one tenant's knowledge base. It is safe for concurrent use.
+type Retriever struct {
+	store Store
+	cfg   Config
+	cache cache
+}
+
+// New returns a Retriever on store; it reads nothing yet.
+func New(store Store, cfg Config) *Retriever {
+	if cfg.CacheBytes <= 0 {
+		cfg.CacheBytes = 64 << 20
+	}
+	return &Retriever{store: store, cfg: cfg, cache: cache{budget: cfg.CacheBytes}}
+}
+
+// Quote is a range of a passage's document that answers the question.
+type Quote struct {
+	Passage int     // place in Result.Passages
+	Start   int     // bytes of the canonical text, like Chunk.Start
+	End     int     // exclusive
+	Score   float64 // 0 to 1: how likely it holds the answer
+}
+
+// Result is what was found for one question.
+type Result struct {
+	Passages   []kb.Passage // best first, without duplicates
+	Quotes     []Quote      // best first; none if nothing matches at all
+	Answerable float64      // 0 to 1, calibrated: the quotes answer the question
+	Kind       Kind         // what the question asks for
+}
+
+// Answers reports whether the quotes are good enough to be given as the answer
+// without a model.
+func (r Result) Answers() bool { return len(r.Quotes) > 0 && r.Answerable >= answerableThreshold }
+
+// Text returns the quoted text of q: the bytes Start to End of the document.
+func (r Result) Text(q Quote) string {
+	p := r.Passages[q.Passage]
+	return p.Text[q.Start-p.Start : q.End-p.Start]
+}
+
+// Sizes of the stages, DESIGN §5.4.
+const (
+	rerankDepth = 50 // chunks of the first stage that are looked at again
+	quoteDepth  = 5  // passages whose sentences are scored
+	maxTries    = 3  // when a segment is merged away while we read
+)
+
+// Retrieve returns the n best passages for a question, and quotes from the
+// first of them. A question without a word to search for finds nothing, which
+// is not an error.
+func (r *Retriever) Retrieve(ctx context.Context, text string, n int) (Result, error) {
+	t, err := r.trace(ctx, text, n)
+	if err != nil {
+		return Result{}, err
+	}
+	return t.result(n), nil
+}
+
+// Trace is a search with everything the scorers saw; training reads it.
+type Trace struct {
+	question  question
+	weigher   weigher
+	stats     lexical.Result
+	passages  []passage // best first
+	sentences []sentence
+	answer    [signals]float32 // what the decision to answer rests on
+}
+
+func (r *Retriever) trace(ctx context.Context, text string, n int) (*Trace, error) {
+	t := &Trace{question: understand(lexical.Parse(text, r.cfg.Synonyms))}
+	if len(t.question.Terms) == 0 || n <= 0 {
+		return t, nil
+	}
+	var err error
+	for range maxTries {
+		if err = r.first(ctx, t, max(n, rerankDepth)); kb.KindOf(err) != kb.NotFound {
+			break
+		}
+		r.forget()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	r.cache.trim()
+	if len(t.passages) == 0 {
+		return t, nil
+	}
+	t.rerank()
+	top := t.passages[:min(len(t.passages), quoteDepth)]
+	t.sentences = t.question.candidates(top, t.weigher)
+	t.scoreSentences()
+	t.answer = t.signals()
+	return t, nil
+}
+
+// forget drops the snapshot, so that the next search reads the index again.
+func (r *Retriever) forget() {
+	r.cache.mu.Lock()
+	defer r.cache.mu.Unlock()
+	r.cache.current = nil
+}
+
+// first runs the lexical search and reads the chunks it found.
+func (r *Retriever) first(ctx context.Context, t *Trace, k int) error {
+	snap, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	if t.stats, err = snap.index.Search(ctx, t.question.Query, k); err != nil {
+		return err
+	}
+	ids := make([]kb.ChunkID, len(t.stats.Hits))
+	score := make(map[kb.ChunkID]float32, len(ids))
+	for i, h := range t.stats.Hits {
+		ids[i], score[h.ID] = h.ID, h.Score
+	}
+	chunks, err := r.chunksOf(ctx, ids)
+	if err != nil {
+		return err
+	}
+	// limit may have dropped terms of a very long question.
+	t.question.near = nearOf(&t.question, t.stats.Terms)
+	t.weigher = t.question.weigher(t.stats.Terms)
+	m := lexical.NewMatcher(t.stats.Terms)
+	seen := make(map[string]bool, len(chunks))
+	t.passages = t.passages[:0]
+	for _, c := range chunks {
+		if seen[c.Text] {
+			continue // the same text in two documents: the better hit stands for both
+		}
+		seen[c.Text] = true
+		p := passage{chunk: c, bm25: score[c.ID], matches: m.Find(c.Text, nil)}
+		p.text = termSet(p.matches)
+		p.title = termSet(m.Find(c.Title, nil)) | termSet(m.Find(c.Heading, nil)) | termSet(m.Find(c.Prefix, nil))
+		t.passages = append(t.passages, p)
+	}
+	return nil
+}
+
+func nearOf(q *question, terms []lexical.TermStat) []float32 {
+	near := make([]float32, len(terms))
+	for i, t := range terms {
+		near[i] = q.nearness(t.Key)
+	}
+	return near
+}
+
+func termSet(ms []lexical.Match) uint64 {
+	var set uint64
+	for _, m := range ms {
+		set |= 1 << m.Term
+	}
+	return set
+}
+
+// rerank orders the passages and cuts the best into sentences.
+func (t *Trace) rerank() {
+	for i := range t.passages {
+		p := &t.passages[i]
+		p.score = p.bm25
+	}
+	slices.SortStableFunc(t.passages, func(a, b passage) int { return cmp.Compare(b.score, a.score) })
+	for i := range t.passages[:min(len(t.passages), quoteDepth)] {
+		p := &t.passages[i]
+		p.spans = sentences(p.chunk.Text)
+	}
+}
+
+func (t *Trace) scoreSentences() {
+	for i := range t.sentences {
+		s := &t.sentences[i]
+		s.score = dot(sentenceWeights[:], s.x[:])
+	}
+}
+
+func dot(w, x []float32) float32 {
+	var s float32
+	for i, v := range x {
+		s += w[i] * v
+	}
+	return s
+}
+
+func (t *Trace) result(n int) Result {
+	r := Result{Kind: t.question.kind}
+	if len(t.passages) == 0 {
+		return r
+	}
+	r.Answerable = float64(logistic(dot(answerWeights[:], t.answer[:])))
+	top := t.passages[0].score
+	for _, p := range t.passages[:min(n, len(t.passages))] {
+		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Score: r.Answerable * float64(share(p.score, top))}
+		r.Passages = append(r.Passages, out)
+	}
+	r.Quotes = t.quotes(len(r.Passages), r.Answerable)
+	return r
+}
+
+// String names a kind for logs and traces.
+func (k Kind) String() string {
+	names := strings.Fields("other person time quantity place reason method list thing yes")
+	if k < 0 || int(k) >= len(names) {
+		return "other"
+	}
+	return names[k]
+}
