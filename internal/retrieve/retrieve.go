@@ -87,24 +87,15 @@ const (
 // first of them. A question without a word to search for finds nothing, which
 // is not an error.
 func (r *Retriever) Retrieve(ctx context.Context, text string, n int) (Result, error) {
-	t, err := r.trace(ctx, text, n)
+	t, err := r.Trace(ctx, text, n)
 	if err != nil {
 		return Result{}, err
 	}
 	return t.result(n), nil
 }
 
-// Trace is a search with everything the scorers saw; training reads it.
-type Trace struct {
-	question  question
-	weigher   weigher
-	stats     lexical.Result
-	passages  []passage // best first
-	sentences []sentence
-	answer    [signals]float32 // what the decision to answer rests on
-}
-
-func (r *Retriever) trace(ctx context.Context, text string, n int) (*Trace, error) {
+// Trace runs Retrieve and returns what it saw on the way.
+func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, error) {
 	t := &Trace{question: understand(lexical.Parse(text, r.cfg.Synonyms))}
 	if len(t.question.Terms) == 0 || n <= 0 {
 		return t, nil

@@ -1,0 +1,41 @@
+package retrieve
+
+import (
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
+)
+
+// Trace is a search with everything the scorers saw; training reads it.
+type Trace struct {
+	question  question
+	weigher   weigher
+	stats     lexical.Result
+	passages  []passage // best first
+	sentences []sentence
+	answer    [signals]float32 // what the decision to answer rests on
+}
+
+// Candidate is a sentence that could be quoted and what is known about it.
+type Candidate struct {
+	Document kb.DocumentID
+	Text     string
+	Features []float32
+}
+
+// Sentences returns the scored sentences.
+func (t *Trace) Sentences() []Candidate {
+	out := make([]Candidate, len(t.sentences))
+	for i, s := range t.sentences {
+		c := t.passages[s.passage].chunk
+		out[i] = Candidate{c.Document, c.Text[s.start:s.end], s.x[:]}
+	}
+	return out
+}
+
+// Signals returns what the decision to answer rests on; nil if nothing matched.
+func (t *Trace) Signals() []float32 {
+	if len(t.passages) == 0 {
+		return nil
+	}
+	return t.answer[:]
+}
