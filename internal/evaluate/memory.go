@@ -115,6 +115,7 @@ func (s *memoryStore) LiveChunks(_ context.Context, ids []kb.ChunkID) ([]kb.Chun
 
 // cut is a plain chunker for sets without structure: sentences up to about 400
 // Chinese characters or 200 words, as DESIGN §5.2 has it.
+var Full = 400
 func cut(d Document) []kb.Chunk {
 	var out []kb.Chunk
 	start, size := 0, 0
@@ -124,7 +125,7 @@ func cut(d Document) []kb.Chunk {
 		}
 		start, size = end, 0
 	}
-	const full = 400
+	full := Full
 	for i, r := range d.Text {
 		if r >= 0x2E80 {
 			size++

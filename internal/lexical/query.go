@@ -38,7 +38,7 @@ const synonymWeight = 0.6
 func Parse(question string, syn Synonyms) Query {
 	question = cutUTF8(question, maxQueryBytes)
 	q := Query{Text: Fold(question)}
-	p := parser{q: &q, at: map[string]int{}, weight: 1}
+	p := parser{q: &q, at: map[string]int{}, weight: 1, asks: asksEnglish(q.Text)}
 	scan(withoutQuestionWords(question), &p)
 	for from, to := range syn {
 		if containsPhrase(q.Text, Fold(from)) {
@@ -69,6 +69,7 @@ func cutUTF8(s string, n int) string {
 type parser struct {
 	q      *Query
 	at     map[string]int // place in q.Terms
+	asks   bool           // the English in it is a question, not a statement or keywords
 	weight float32
 }
 
@@ -80,7 +81,7 @@ func (p *parser) han(r, prev rune, _, _, _ int) {
 }
 
 func (p *parser) word(raw string, _, _ int) {
-	if w := normWord(raw); w != "" && !isQuestionWord(w) {
+	if w := normWord(raw); w != "" && !(p.asks && isQuestionWord(w)) {
 		p.add(w)
 	}
 }
@@ -134,11 +135,23 @@ var chineseQuestionWords = [...]string{
 func isQuestionWord(stem string) bool {
 	switch stem {
 	case "what", "who", "whom", "whose", "which", "when", "where", "whi", "how", "do", "doe", "did", "can", "could",
-		"should", "would", "may", "shall", "i", "me", "my", "we", "our", "you", "your", "he", "she", "his", "her", "am",
-		"were", "been", "have", "has", "had", "pleas", "tell", "about", "mani", "much", "does", "why", "please":
+		"should", "would", "may", "shall", "i", "me", "my", "we", "our", "you", "your", "am", "were", "been", "have",
+		"has", "had", "pleas", "tell", "about", "mani", "much", "ani", "some", "get":
 		return true
 	}
 	return false
+}
+
+// asksEnglish reports whether folded text is a question or a request: in a
+// statement the same words carry meaning.
+func asksEnglish(text string) bool {
+	first, _, _ := strings.Cut(strings.TrimLeft(text, " "), " ")
+	switch strings.Trim(first, "?,.!'") {
+	case "what", "what's", "who", "who's", "whom", "whose", "which", "when", "where", "why", "how", "do", "does", "did", "can",
+		"could", "should", "would", "may", "shall", "is", "are", "was", "were", "will", "please", "tell", "i", "has", "have":
+		return true
+	}
+	return strings.Contains(text, "?")
 }
 
 // withoutQuestionWords replaces the Chinese question words of a question by

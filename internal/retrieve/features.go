@@ -15,6 +15,7 @@ type passage struct {
 	chunk   kb.Chunk
 	bm25    float32
 	score   float32 // of the reranker
+	x       [pFeatures]float32
 	text    uint64  // terms in the text
 	title   uint64  // terms in title and heading path
 	matches []lexical.Match

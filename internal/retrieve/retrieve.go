@@ -5,10 +5,8 @@
 package retrieve
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -180,19 +178,6 @@ func termSet(ms []lexical.Match) uint64 {
 		set |= 1 << m.Term
 	}
 	return set
-}
-
-// rerank orders the passages and cuts the best into sentences.
-func (t *Trace) rerank() {
-	for i := range t.passages {
-		p := &t.passages[i]
-		p.score = p.bm25
-	}
-	slices.SortStableFunc(t.passages, func(a, b passage) int { return cmp.Compare(b.score, a.score) })
-	for i := range t.passages[:min(len(t.passages), quoteDepth)] {
-		p := &t.passages[i]
-		p.spans = sentences(p.chunk.Text)
-	}
 }
 
 func (t *Trace) scoreSentences() {

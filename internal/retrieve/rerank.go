@@ -1,0 +1,100 @@
+package retrieve
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
+)
+
+// Features of a passage in the reranker, all free of scale.
+const (
+	pBM25    = iota // of the best candidate's
+	pCover          // share of the question's terms in text and title
+	pWindow         // most of them within windowBytes
+	pOthers         // share that other chunks of its document add
+	pPairs          // neighbours in the question that are neighbours here
+	pTitle          // share in title and heading path
+	pFeatures
+)
+
+// windowBytes is about a sentence: 60 Chinese characters, 30 English words.
+const windowBytes = 180
+
+// rerankWeights were set by hand on cmrc2018-trial and on headings of product
+// documentation as questions for their sections (zh and en), where the window,
+// the pairs and the other chunks each help and cover and title cancel out.
+var rerankWeights = [pFeatures]float32{pBM25: 1, pWindow: 0.2, pOthers: 0.2, pPairs: 0.3}
+
+// rerank orders the passages and cuts the best into sentences.
+func (t *Trace) rerank() {
+	docs := map[kb.DocumentID]uint64{}
+	for _, p := range t.passages {
+		docs[p.chunk.Document] |= p.text | p.title
+	}
+	g, top := t.weigher, t.passages[0].bm25
+	for i := range t.passages {
+		p := &t.passages[i]
+		own := p.text | p.title
+		p.x[pBM25] = share(p.bm25, top)
+		p.x[pCover] = share(sum(g.w, own), g.total)
+		p.x[pWindow] = share(window(p.matches, g.w), g.total)
+		p.x[pOthers] = share(sum(g.w, docs[p.chunk.Document]&^own), g.total)
+		p.x[pPairs] = share(g.pairs(p.matches), g.total)
+		p.x[pTitle] = share(sum(g.w, p.title), g.total)
+		p.score = dot(rerankWeights[:], p.x[:])
+	}
+	slices.SortStableFunc(t.passages, func(a, b passage) int { return cmp.Compare(b.score, a.score) })
+	for i := range t.passages[:min(len(t.passages), quoteDepth)] {
+		p := &t.passages[i]
+		p.spans = sentences(p.chunk.Text)
+	}
+}
+
+// window returns the largest weight of distinct terms within windowBytes.
+func window(ms []lexical.Match, w []float32) float32 {
+	var count [64]int
+	var best, cur float32
+	from := 0
+	for _, m := range ms {
+		if count[m.Term]++; count[m.Term] == 1 {
+			cur += w[m.Term]
+		}
+		for ms[from].Start+windowBytes < m.End {
+			if f := ms[from].Term; count[f] == 1 {
+				cur -= w[f]
+				count[f] = 0
+			} else {
+				count[f]--
+			}
+			from++
+		}
+		best = max(best, cur)
+	}
+	return best
+}
+
+// pairs sums, over terms that follow each other in the question, how close
+// they come in the text; the pair weighs what its lighter term does.
+func (g *weigher) pairs(ms []lexical.Match) float32 {
+	var last [64]int32 // end of the latest occurrence, +1
+	var close [64]float32
+	for _, m := range ms {
+		last[m.Term] = m.End + 1
+		for _, o := range [2]int32{m.Term - 1, m.Term + 1} {
+			if o < 0 || int(o) >= len(g.w) || last[o] == 0 {
+				continue
+			}
+			gap := max(0, m.Start+1-last[o])
+			near := 1 / (1 + float32(gap)/8)
+			i := min(o, m.Term)
+			close[i] = max(close[i], near)
+		}
+	}
+	var s float32
+	for i := 0; i+1 < len(g.w); i++ {
+		s += close[i] * min(g.w[i], g.w[i+1])
+	}
+	return s
+}
