@@ -17,6 +17,8 @@ var (
 	ErrDenied    = errors.New("store refuses the credentials")
 	ErrReadOnly  = errors.New("store is read-only")
 	ErrFull      = errors.New("store is full")
+	// ErrConfig: the bucket, its region or its address is not what was configured.
+	ErrConfig = errors.New("store is configured wrongly")
 	// ErrConflict: the store saw another writer of the same key at the same
 	// time and did neither confirm nor deny (S3: 409 ConditionalRequestConflict).
 	ErrConflict = errors.New("store met a concurrent write and decided nothing")
@@ -41,7 +43,7 @@ func Reason(err error) string {
 	for _, t := range []struct {
 		err  error
 		name string
-	}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConflict, "conflict"}} {
+	}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConfig, "config"}, {ErrConflict, "conflict"}} {
 		if errors.Is(err, t.err) {
 			return t.name
 		}
