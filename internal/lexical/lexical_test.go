@@ -1,7 +1,12 @@
 package lexical
 
 import (
+	"bytes"
+	"context"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,4 +92,153 @@ func TestSearchFinds(t *testing.T) {
 			t.Errorf("Search(%q) = %v, %v, want %d first", q, r.Hits, err, want)
 		}
 	}
+}
+
+func TestMergeEqualsBuild(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	all := randomChunks(rng, 300)
+	dead := func(id kb.ChunkID) bool { return id%7 == 3 }
+	var live []kb.Chunk
+	parts := make([][]kb.Chunk, 4)
+	for i, c := range all {
+		p := i * len(parts) / len(all) // ranges, and one part that overlaps them
+		if i%10 == 0 {
+			p = 3
+		}
+		parts[p] = append(parts[p], c)
+		if !dead(c.ID) {
+			live = append(live, c)
+		}
+	}
+	var segs []*Segment
+	for _, p := range parts {
+		segs = append(segs, open(t, p))
+	}
+	got, err := Merge(t.Context(), segs, dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Build(slices.Values(live))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("Merge gives %d bytes unlike the %d of Build", len(got), len(want))
+	}
+}
+
+// randomChunks makes chunks of a small vocabulary, both scripts, with ids that
+// have gaps.
+func randomChunks(rng *rand.Rand, n int) []kb.Chunk {
+	words := strings.Fields("退款 发票 登录 密码 订单 配送 storage_url configure timeout E1001 v1.2.3 会员 积分 优惠 the a 臺灣 服務")
+	var out []kb.Chunk
+	for i := range n {
+		var b strings.Builder
+		for range 5 + rng.IntN(60) {
+			// Zipf: the first words are in nearly every chunk.
+			w := words[min(int(rng.ExpFloat64()*4), len(words)-1)]
+			b.WriteString(w)
+			if rng.IntN(3) == 0 {
+				b.WriteString("。")
+			}
+		}
+		out = append(out, kb.Chunk{ID: kb.ChunkID(10 + 3*i + rng.IntN(2)), Title: words[rng.IntN(len(words))], Text: b.String()})
+	}
+	return out
+}
+
+// TestSearchIsExact compares several segments, read lazily and whole, with
+// scoring every chunk by the formula.
+func TestSearchIsExact(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 4))
+	all := randomChunks(rng, 500)
+	dead := func(id kb.ChunkID) bool { return id%5 == 0 }
+	var whole, lazy Index
+	whole.Dead, lazy.Dead = dead, dead
+	for i := 0; i < len(all); i += 170 {
+		blob, err := Build(slices.Values(all[i:min(i+170, len(all))]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err1 := OpenBytes(blob)
+		l, err2 := Open(t.Context(), int64(len(blob)), func(_ context.Context, off, n int64) ([]byte, error) { return blob[off : off+n], nil })
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		whole.Segments, lazy.Segments = append(whole.Segments, w), append(lazy.Segments, l)
+	}
+	for _, text := range []string{"退款", "退款发票登录", "storage_url", "臺灣服務 E1001", "timeout configure 订单", "没有的词", "密码"} {
+		q := Parse(text, nil)
+		want := brute(all, q, 10, dead)
+		for name, ix := range map[string]Index{"whole": whole, "lazy": lazy} {
+			r, err := ix.Search(t.Context(), q, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := r.Hits
+			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateApprox(1e-4, 0)); d != "" {
+				t.Errorf("%s: Search(%q): -brute force +got\n%s", name, text, d)
+			}
+		}
+	}
+}
+
+// counter counts terms the slow way.
+type counter struct {
+	tf     map[string]int
+	n      int
+	weight int
+}
+
+func (c *counter) add(k string) { c.tf[k] += c.weight; c.n++ }
+func (c *counter) han(r, prev rune, _, _, _ int) {
+	c.add(string(r))
+	if prev != 0 {
+		c.add(string(prev) + string(r))
+	}
+}
+func (c *counter) word(raw string, _, _ int) {
+	if w := normWord(raw); w != "" {
+		c.add(w)
+	}
+}
+
+func brute(all []kb.Chunk, q Query, k int, dead func(kb.ChunkID) bool) []Hit {
+	counts := make([]counter, len(all))
+	df, total := map[string]int{}, 0
+	for i, c := range all {
+		counts[i] = counter{tf: map[string]int{}, weight: titleWeight}
+		scan(c.Title, &counts[i])
+		counts[i].weight = 1
+		scan(c.Text, &counts[i])
+		total += counts[i].n
+		for t := range counts[i].tf {
+			df[t]++
+		}
+	}
+	avg := float64(total) / float64(len(all))
+	var out []Hit
+	for i, c := range all {
+		var s float64
+		for _, t := range q.Terms {
+			if tf := float64(counts[i].tf[t.Key]); tf > 0 {
+				if df[t.Key] > len(all)/12 { // stored as an array of four bits
+					tf = min(tf, 15)
+				}
+				s += float64(IDF(len(all), df[t.Key])) * tf * (k1 + 1) / (tf + k1*(1-lengthB+lengthB*float64(counts[i].n)/avg))
+			}
+		}
+		if s > 0 && !dead(c.ID) {
+			out = append(out, Hit{c.ID, float32(s)})
+		}
+	}
+	slices.SortFunc(out, func(a, b Hit) int {
+		if worse(b, a) {
+			return -1
+		}
+		return 1
+	})
+	return out[:min(k, len(out))]
 }

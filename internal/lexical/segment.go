@@ -39,6 +39,7 @@ type Segment struct {
 	lens   []uint32
 	whole  bool // the segment is one verified slice: nothing to cache
 	fixed  int64
+	size   int64
 
 	norms atomic.Pointer[norms]
 
@@ -69,7 +70,7 @@ func OpenBytes(blob []byte) (*Segment, error) {
 // size bytes, about a hundredth of it, in two reads; queries read the rest as they need
 // it. Errors of src are passed on; a segment that cannot be read is ErrCorrupt.
 func Open(ctx context.Context, size int64, src Source) (*Segment, error) {
-	s := &Segment{src: src}
+	s := &Segment{src: src, size: size}
 	if size < footerBytes+int64(len(magic)) {
 		return nil, corrupt("%d bytes", size)
 	}
