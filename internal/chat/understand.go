@@ -46,7 +46,7 @@ func whole(heads, tails string) *regexp.Regexp {
 var (
 	// Someone asks to be connected. Checked only in short messages.
 	wantsHumanZh = regexp.MustCompile(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人)(客服|服务|坐席)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
-	wantsHumanEn = regexp.MustCompile(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator)( please| agent| being)?$`)
+	wantsHumanEn = regexp.MustCompile(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator|person)( agent| being| support| please)*$`)
 	// … and does not ask about the connecting.
 	asksAbout = regexp.MustCompile(`如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
 )

@@ -22,6 +22,8 @@ import (
 // documents is what ingest needs of a tenant's store.
 type documents interface {
 	Submit(ctx context.Context, in kb.Submission) (kb.Submitted, error)
+	Named(ctx context.Context, name string, limit int) ([]kb.Job, error)
+	Text(ctx context.Context, id kb.DocumentID, version int) (kb.Text, error)
 	OpenJobs(ctx context.Context, limit int) ([]kb.Job, error)
 	Job(ctx context.Context, id kb.JobID) (kb.Job, error)
 	Begin(ctx context.Context, jobs []kb.JobID) ([]int, error)
@@ -74,15 +76,20 @@ func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error)
 	if err != nil {
 		return kb.Submitted{}, err
 	}
-	mime, err := check(ctx, name, f)
+	text, mime, err := check(ctx, name, f)
 	if err != nil {
 		return kb.Submitted{}, err
+	}
+	if f.Replaces == "" {
+		if f.Replaces, err = in.predecessor(ctx, name, text, f.Exact); err != nil {
+			return kb.Submitted{}, err
+		}
 	}
 	sum := sha256.Sum256(f.Data)
 	now := time.Now()
 	sub, err := in.store.Submit(ctx, kb.Submission{
 		Name: name, Title: f.Title, MIME: mime, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(f.Data)), Metadata: f.Metadata,
-		Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
+		Replaces: f.Replaces, Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
 	})
 	if err != nil {
 		return sub, err
@@ -99,18 +106,16 @@ func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error)
 }
 
 // check parses the file once to tell what is wrong with it while the sender
-// still listens. It returns the MIME type.
-func check(ctx context.Context, name string, f kb.File) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
+// still listens. It returns the MIME type, and the text unless that takes too
+// long.
+func check(ctx context.Context, name string, f kb.File) (kb.Text, string, error) {
+	within, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	_, mime, err := parse.Parse(ctx, name, f.MIME, f.Data)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return f.MIME, nil
+	text, mime, err := parse.Parse(within, name, f.MIME, f.Data)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return kb.Text{}, f.MIME, nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("check %q: %w", name, err)
-	}
-	return mime, nil
+	return text, mime, err
 }
 
 // Progress tells how far a Work is.

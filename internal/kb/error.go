@@ -13,18 +13,19 @@ type Kind int
 // Kinds of errors. The zero Kind is Internal: what nobody classified shows
 // the user "internal error" and nothing else.
 const (
-	Internal        Kind = iota
-	Invalid              // 400: the request is wrong; the message names the field and the remedy
-	Unauthenticated      // 401
-	Forbidden            // 403
-	NotFound             // 404
-	Conflict             // 409
-	TooLarge             // 413
-	Unsupported          // 415: a type we do not read
-	Unprocessable        // 422: the right type, but broken, encrypted or a bomb
-	RateLimited          // 429
-	Unavailable          // 503: a dependency is down or slow; try again
-	Canceled             // 499: the client left
+	Internal         Kind = iota
+	Invalid               // 400: the request is wrong; the message names the field and the remedy
+	Unauthenticated       // 401
+	Forbidden             // 403
+	NotFound              // 404
+	Conflict              // 409
+	MethodNotAllowed      // 405
+	TooLarge              // 413
+	Unsupported           // 415: a type we do not read
+	Unprocessable         // 422: the right type, but broken, encrypted or a bomb
+	RateLimited           // 429
+	Unavailable           // 503: a dependency is down or slow; try again
+	Canceled              // 499: the client left
 )
 
 // Error carries a message that is safe to show and a cause that is not.

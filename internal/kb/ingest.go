@@ -4,22 +4,28 @@ import "time"
 
 // File is one file as received.
 type File struct {
-	Name     string // relative path or file name; the document's identity
-	Title    string // "" = the file's own
-	MIME     string // as the sender says; "" = found out
+	Name string // relative path, file name or title
+	// Exact says that the name identifies the document: the same name is a new
+	// version whatever is in it. Otherwise only a related text is, for files
+	// called readme.md and articles of one title are many.
+	Exact    bool
+	Replaces DocumentID // "" = found by the name; else this document gets a new version
+	Title    string     // "" = the file's own
+	MIME     string     // as the sender says; "" = found out
 	Data     []byte
 	Metadata map[string]string
 }
 
 // Submission is a file that was received and is to be ingested.
 type Submission struct {
-	Name     string // identity of the document: the same name again is a new version
+	Name     string
 	Title    string // "" = found in the file
 	MIME     string
 	SHA256   string // of the bytes, hex
 	Bytes    int64
 	Metadata map[string]string
-	Document DocumentID // used if the document is new
+	Replaces DocumentID // a new version of this one; "" or one that is gone = a new document
+	Document DocumentID // id of a new document
 	Job      JobID
 	Now      time.Time
 }

@@ -96,7 +96,7 @@ const (
 type Document struct {
 	ID        DocumentID        `json:"id"`
 	Title     string            `json:"title"`
-	Name      string            `json:"name"` // file name or caller's name; a document of the same name is a new version
+	Name      string            `json:"name"` // file name, path or title
 	MIME      string            `json:"mime"`
 	SHA256    string            `json:"sha256"` // of the original bytes
 	Bytes     int64             `json:"bytes"`

@@ -21,20 +21,20 @@ func (s *Store) Submit(ctx context.Context, in kb.Submission) (out kb.Submitted,
 		if err := findBytes(c, in.SHA256, &out); err != nil || out.Duplicate {
 			return err
 		}
-		out = kb.Submitted{Document: in.Document, Job: in.Job, Version: 1, Status: kb.Pending}
-		err := c.Query(func(r *tenant.Row) error {
-			out.Document, out.Version = kb.DocumentID(r.Text(0)), r.Int(1)+1
-			return nil
-		}, `SELECT id, newest FROM documents WHERE name = ?`, in.Name)
+		out = kb.Submitted{Document: in.Replaces, Job: in.Job, Version: 0, Status: kb.Pending}
+		err := c.Query(func(r *tenant.Row) error { out.Version = r.Int(0); return nil },
+			`SELECT newest FROM documents WHERE id = ?`, in.Replaces)
 		if err != nil {
 			return err
 		}
-		if out.Version == 1 {
+		out.Version++
+		if out.Version > 1 {
+			err = c.Exec(`UPDATE documents SET newest = ?, name = ?, metadata = ?, updated_at = ? WHERE id = ?`,
+				out.Version, in.Name, string(metadata), in.Now, out.Document)
+		} else {
+			out.Document = in.Document
 			err = c.Exec(`INSERT INTO documents (id, name, metadata, newest, created_at, updated_at) VALUES (?, ?, ?, 1, ?, ?)`,
 				out.Document, in.Name, string(metadata), in.Now, in.Now)
-		} else {
-			err = c.Exec(`UPDATE documents SET newest = ?, metadata = ?, updated_at = ? WHERE id = ?`,
-				out.Version, string(metadata), in.Now, out.Document)
 		}
 		if err != nil {
 			return err
@@ -46,6 +46,22 @@ func (s *Store) Submit(ctx context.Context, in kb.Submission) (out kb.Submitted,
 		return out, fmt.Errorf("submit document: %w", err)
 	}
 	return out, nil
+}
+
+// Named returns the newest versions of the documents of a name, the youngest
+// document first, at most limit.
+func (s *Store) Named(ctx context.Context, name string, limit int) (js []kb.Job, err error) {
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		js = nil
+		return c.Query(func(r *tenant.Row) error {
+			js = append(js, scanJob(r))
+			return nil
+		}, `SELECT `+jobColumns+` FROM documents d JOIN versions v ON v.document = d.id AND v.version = d.newest WHERE d.name = ? ORDER BY d.id DESC LIMIT ?`, name, limit)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find documents by name: %w", err)
+	}
+	return js, nil
 }
 
 // findBytes fills out if the newest version of some document has these bytes.

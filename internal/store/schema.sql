@@ -9,13 +9,15 @@ INSERT INTO meta VALUES ('schema', 1), ('min_reader', 1), ('min_writer', 1), ('k
 
 CREATE TABLE documents (
   id         TEXT PRIMARY KEY,
-  name       TEXT NOT NULL UNIQUE,        -- a document of the same name is a new version
+  name       TEXT NOT NULL,               -- file name, path or title; ingest decides what is a new version of what
   metadata   TEXT NOT NULL DEFAULT '{}',  -- JSON object of strings
   newest     INTEGER NOT NULL,            -- newest version, whatever its state
   live       INTEGER NOT NULL DEFAULT 0,  -- version that is searched; 0 = none yet
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+CREATE INDEX documents_name ON documents (name);
 
 CREATE TABLE versions (
   document    TEXT NOT NULL,

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/eino-qa/eino-qa/internal/auth"
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// chatRequest is the body of POST /chat.
+type chatRequest struct {
+	Query   string       `json:"query"`
+	Session kb.SessionID `json:"session_id"`
+	Tenant  string       `json:"tenant_id"`
+	Stream  bool         `json:"stream"`
+}
+
+func (s *Server) chatPost(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.admit(w, r)
+	if err != nil {
+		return err
+	}
+	var req chatRequest
+	if err := readJSON(w, r, s.cfg.MaxBody, &req); err != nil {
+		return err
+	}
+	req.Stream = req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	return s.chat(w, r, p, req)
+}
+
+// chatGet is for EventSource, which can only GET.
+func (s *Server) chatGet(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.admit(w, r)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	stream, err := strconv.ParseBool(q.Get("stream"))
+	if err != nil && q.Has("stream") {
+		return kb.E(kb.Invalid, err, "stream: use true or false").With("field", "stream")
+	}
+	return s.chat(w, r, p, chatRequest{
+		Query: q.Get("query"), Session: kb.SessionID(q.Get("session_id")), Tenant: q.Get("tenant_id"),
+		Stream: stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream"),
+	})
+}
+
+// admit lets in keys with scope chat, and visitors up to their limit.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) (auth.Principal, error) {
+	p, err := s.keys.Principal(r)
+	if err != nil {
+		return p, err
+	}
+	if p.Public() {
+		if len(s.cfg.PublicTenants) == 0 {
+			return p, p.Require(auth.Chat)
+		}
+		return p, s.limit(w, "address "+s.clientAddr(r), s.cfg.PublicMinute)
+	}
+	return p, p.Require(auth.Chat)
+}
+
+func (s *Server) chat(w http.ResponseWriter, r *http.Request, p auth.Principal, req chatRequest) error {
+	if err := checkSession(req.Session); err != nil {
+		return err
+	}
+	t, err := s.open(w, r, p, req.Tenant)
+	if err != nil {
+		return err
+	}
+	if err := s.limit(w, "chat "+string(t.ID), s.cfg.ChatPerMinute); err != nil {
+		return err
+	}
+	question := kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p)}
+	if req.Stream {
+		return s.stream(w, r, t, question)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTime)
+	defer cancel()
+	answer, err := drain(t.Chat.Answer(ctx, question))
+	if err != nil {
+		return err
+	}
+	s.sign(t.ID, answer.Sources)
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// owner is whom a session belongs to: the key, or nobody for a visitor.
+func owner(p auth.Principal) string { return p.KeyID }
+
+// checkSession bounds ids that callers choose.
+func checkSession(id kb.SessionID) error {
+	const longest = 128
+	bad := len(id) > longest || strings.ContainsFunc(string(id), func(r rune) bool { return r <= ' ' || r > '~' })
+	if bad {
+		return kb.E(kb.Invalid, nil, "session_id: use at most %d printable ASCII characters without blanks, or leave it out", longest).With("field", "session_id")
+	}
+	return nil
+}
+
+// drain makes the JSON answer of a sequence of events.
+func drain(events func(func(kb.Event, error) bool)) (kb.Answer, error) {
+	a := kb.Answer{Sources: []kb.Citation{}}
+	for ev, err := range events {
+		if err != nil {
+			return a, err
+		}
+		switch ev.Type {
+		case kb.EventStart:
+			a.Session = ev.Session
+		case kb.EventChunk, kb.EventHandoff:
+			a.Answer += ev.Content
+		case kb.EventReplace:
+			a.Answer = ev.Content
+		case kb.EventEnd:
+			a.Route, a.Metadata = ev.Route, *ev.Metadata
+			if ev.Sources != nil {
+				a.Sources = ev.Sources
+			}
+		}
+	}
+	return a, nil
+}
+
+// sign fills in the links of citations.
+func (s *Server) sign(t kb.TenantID, cs []kb.Citation) {
+	for i := range cs {
+		m := cs[i].Metadata
+		cs[i].URL = s.links.URL(auth.Target{Tenant: t, Document: m.Document, Version: m.Version, Start: m.Start, End: m.End}, now())
+	}
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+func now() time.Time { return time.Now() }
+
+// sse writes one stream of server-sent events: data lines only, each with an
+// id by which a client that lost the connection can say where it was.
+type sse struct {
+	mu   sync.Mutex // heartbeats come from another goroutine
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	turn kb.TurnID
+	n    int
+}
+
+// Times of a stream: proxies cut connections that are silent for 30 s (API
+// Gateway, edge) to 60 s (nginx); a client that takes nothing for writeTime
+// has left.
+const (
+	heartbeatEvery = 15 * time.Second
+	writeTime      = 30 * time.Second
+)
+
+func newSSE(w http.ResponseWriter) *sse {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx: pass it on at once
+	w.WriteHeader(http.StatusOK)
+	return &sse{w: w, rc: http.NewResponseController(w)}
+}
+
+func (s *sse) write(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A deadline for each write, in place of the server's for the whole answer.
+	if err := s.rc.SetWriteDeadline(now().Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	if err := s.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+func (s *sse) send(ev kb.Event) error {
+	data, err := json.Marshal(ev)
+	if err != nil {
+		return fmt.Errorf("encode event %s: %w", ev.Type, err)
+	}
+	if ev.Turn != "" {
+		s.turn = ev.Turn
+	}
+	s.n++
+	if ev.Type == kb.EventEnd {
+		s.n = endAt
+	}
+	return s.write(fmt.Sprintf("id: %s.%d\ndata: %s\n\n", s.turn, s.n, data))
+}
+
+// beat sends comments until the returned function is called, which waits for
+// the last one to be out.
+func (s *sse) beat() (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(heartbeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				_ = s.write(": still here\n\n") // a client that left is noticed by the next event
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// stream answers with events as they come.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Question) error {
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		return s.resume(w, r, t, q, last)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.StreamTime)
+	defer cancel()
+	var out *sse
+	for ev, err := range t.Chat.Answer(ctx, q) {
+		if err != nil && out == nil {
+			return err // nothing is out yet: an ordinary error
+		}
+		if err != nil {
+			return out.send(s.errorEvent(r, err))
+		}
+		if out == nil {
+			out = newSSE(w)
+			defer out.beat()()
+		}
+		s.sign(t.ID, ev.Sources)
+		if err := out.send(ev); err != nil {
+			return kb.E(kb.Canceled, err, "the client left")
+		}
+	}
+	return nil
+}
+
+// errorEvent tells a reader in mid-stream what happened; the turn is not kept.
+func (s *Server) errorEvent(r *http.Request, err error) kb.Event {
+	e := explain(r.Context(), err)
+	if statusOf(e.Kind) >= 500 {
+		s.log.ErrorContext(r.Context(), "answer failed", "error", err, "trace_id", traceID(r.Context()))
+	}
+	code := "failed"
+	switch e.Kind {
+	case kb.Unavailable:
+		code = "not_saved"
+	case kb.Conflict:
+		code = "taken_over"
+	}
+	return kb.Event{Type: kb.EventError, Code: code, Message: e.Msg}
+}
+
+// resume answers a client that lost its connection: nothing if it had seen the
+// end, the whole answer in place of what it has if the turn is kept, and
+// stream_lost otherwise. The question is not asked a second time.
+func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Question, last string) error {
+	id, n, _ := strings.Cut(last, ".")
+	turn, err := t.Conversations.Turn(r.Context(), kb.TurnID(id), q.Owner)
+	if err != nil && kb.KindOf(err) != kb.NotFound {
+		return err
+	}
+	if err != nil || q.Owner == "" && turn.Session != q.Session && q.Session != "" {
+		return newSSE(w).send(kb.Event{Type: kb.EventError, Code: "stream_lost", Message: "the connection was lost before the answer was kept; ask again"})
+	}
+	if seen, err := strconv.Atoi(n); err == nil && seen >= endAt {
+		w.WriteHeader(http.StatusNoContent) // EventSource stops at 204
+		return nil
+	}
+	out := newSSE(w)
+	s.sign(t.ID, turn.Sources)
+	for _, ev := range replay(turn) {
+		if err := out.send(ev); err != nil {
+			return kb.E(kb.Canceled, err, "the client left")
+		}
+	}
+	return nil
+}
+
+// endAt is the number in the id of every end event, so that Last-Event-ID
+// tells a finished answer from one in the middle.
+const endAt = 1 << 20
+
+// replay is a kept turn as events.
+func replay(t kb.Turn) []kb.Event {
+	evs := []kb.Event{{Type: kb.EventStart, Session: t.Session, Turn: t.ID}}
+	if len(t.Sources) > 0 {
+		evs = append(evs, kb.Event{Type: kb.EventSources, Sources: t.Sources})
+	}
+	return slices.Concat(evs, []kb.Event{
+		{Type: kb.EventReplace, Content: t.Answer},
+		{Type: kb.EventEnd, Session: t.Session, Route: t.Route, Sources: t.Sources, Metadata: &t.Metadata},
+	})
+}

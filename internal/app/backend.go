@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/api"
+	"github.com/eino-qa/eino-qa/internal/config"
+	"github.com/eino-qa/eino-qa/internal/ingest"
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/objstore/dir"
+	"github.com/eino-qa/eino-qa/internal/retrieve"
+)
+
+// backend is the App as package api sees it.
+type backend struct{ a *App }
+
+var _ api.Backend = backend{}
+
+func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.Tenant, error) {
+	t, err := b.a.Tenant(ctx, id, create)
+	if err != nil {
+		return api.Tenant{}, err
+	}
+	return api.Tenant{ID: id, Chat: t.Chat, Ingester: waking{t.Ingester, b.a.worker}, Documents: t.Store, Conversations: t.Store}, nil
+}
+
+// healthTime bounds one look at the parts.
+const healthTime = 2 * time.Second
+
+func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	parts := map[string]api.Health{}
+	for _, f := range b.a.cfg.Features() {
+		h := api.Health{Status: "off", Message: f.Detail}
+		if f.On {
+			h = api.Health{Status: "up"}
+		}
+		parts[f.Name] = h
+	}
+	_, _, err := b.a.control.Load(ctx)
+	if err != nil {
+		parts["store"] = api.Health{Status: "down", Message: "the store does not answer"}
+	}
+	return parts, err == nil
+}
+
+// waking is an ingester that tells the worker of this process about new jobs.
+type waking struct {
+	*ingest.Ingester
+	worker *ingest.Worker
+}
+
+func (w waking) Submit(ctx context.Context, f kb.File) (kb.Submitted, error) {
+	sub, err := w.Ingester.Submit(ctx, f)
+	if err == nil {
+		w.worker.Wake()
+	}
+	return sub, err
+}
+
+// finder is a retriever as package chat sees it.
+type finder struct{ r *retrieve.Retriever }
+
+func (f finder) Retrieve(ctx context.Context, question string, n int) (kb.Found, error) {
+	res, err := f.r.Retrieve(ctx, question, n)
+	if err != nil {
+		return kb.Found{}, err
+	}
+	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers()}
+	for _, q := range res.Quotes {
+		found.Quotes = append(found.Quotes, kb.Quote(q))
+	}
+	return found, nil
+}
+
+// openBucket opens what storage.url names.
+func openBucket(cfg config.Config) (objstore.Bucket, error) {
+	root := cfg.Database.BasePath
+	if cfg.Storage.URL != "" {
+		u, err := url.Parse(cfg.Storage.URL)
+		if err != nil {
+			return nil, kb.E(kb.Invalid, err, "storage.url: not a URL")
+		}
+		if u.Scheme != "file" {
+			return nil, kb.E(kb.Invalid, nil, "storage.url: %s:// comes with the storage release; use a folder (file:///path) until then", u.Scheme)
+		}
+		root = filepath.FromSlash(u.Path)
+	}
+	return dir.Open(root)
+}

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/eino-qa/eino-qa/internal/config"
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// Exit codes of the server's command line.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // bad flags or settings
+)
+
+// Main is the server's command line: serve, ingest, ask. It returns the exit
+// code.
+func Main(ctx context.Context, src config.Source, stdout, stderr io.Writer) int {
+	cfg, err := config.Load(src)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	switch {
+	case cfg.Run.Help:
+		_ = config.Usage(stdout)
+		return exitOK
+	case cfg.Run.Version:
+		fmt.Fprintln(stdout, Version)
+		return exitOK
+	case cfg.Run.Validate:
+		fmt.Fprint(stdout, cfg.Redacted())
+		return exitOK
+	}
+	err = command(ctx, cfg, stdout, stderr)
+	if usage, ok := errors.AsType[*config.UsageError](err); ok {
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "error:", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err error) {
+	name, args := "serve", cfg.Run.Args
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	run := map[string]func(*App) error{
+		"serve":  func(a *App) error { return serve(ctx, a, stdout) },
+		"ingest": func(a *App) error { return ingestCommand(ctx, a, args, stdout, stderr) },
+		"ask":    func(a *App) error { return askCommand(ctx, a, args, stdout) },
+	}[name]
+	if run == nil {
+		return &config.UsageError{Msg: fmt.Sprintf("unknown command %q; there are serve, ingest PATH… and ask QUESTION", name)}
+	}
+	a, err := Open(ctx, cfg, slog.New(slog.NewTextHandler(stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	for _, w := range cfg.Run.Warnings {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+	return run(a)
+}
+
+func serve(ctx context.Context, a *App, out io.Writer) error {
+	return a.Serve(ctx, func(ctx context.Context, url string) error {
+		a.Banner(out, url)
+		b := newBar(out, "sample knowledge base")
+		if err := a.Welcome(ctx, out, b.set); err != nil {
+			return fmt.Errorf("load sample: %w", err)
+		}
+		fmt.Fprintf(out, "\nserving on %s — press Ctrl+C to stop\n", url)
+		return nil
+	})
+}
+
+func ingestCommand(ctx context.Context, a *App, args []string, out, problems io.Writer) error {
+	id, args, err := tenantFlag(args)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return &config.UsageError{Msg: "ingest: give the files or folders to load"}
+	}
+	b := newBar(out, "ingest")
+	rep, err := a.IngestPaths(ctx, id, args, b.set, problems)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d ready, %d there already, %d skipped (not a kind we read), %d failed\n", rep.Ready, rep.Duplicate, rep.Skipped, rep.Failed)
+	if rep.Failed > 0 {
+		return fmt.Errorf("%d files could not be ingested; they are named above", rep.Failed)
+	}
+	return nil
+}
+
+func askCommand(ctx context.Context, a *App, args []string, out io.Writer) error {
+	id, args, err := tenantFlag(args)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return &config.UsageError{Msg: `ask: give a question, as in: ask "how long is the warranty?"`}
+	}
+	return a.Ask(ctx, id, strings.Join(args, " "), out)
+}
+
+// tenantFlag takes "-tenant ID" off the front of args.
+func tenantFlag(args []string) (kb.TenantID, []string, error) {
+	if len(args) < 2 || args[0] != "-tenant" && args[0] != "--tenant" {
+		return kb.DefaultTenant, args, nil
+	}
+	id, err := kb.ParseTenant(args[1])
+	return id, args[2:], err
+}

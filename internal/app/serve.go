@@ -1,0 +1,105 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// Serve listens and serves until ctx ends, then lets running requests finish.
+// ready is called once requests are answered, and may print.
+func (a *App) Serve(ctx context.Context, ready func(ctx context.Context, url string) error) error {
+	handler, err := a.Handler()
+	if err != nil {
+		return err
+	}
+	srv := a.httpServer(handler)
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", a.cfg.Listen())
+	if err != nil {
+		return kb.E(kb.Unavailable, err, "cannot listen on %s; another program may use the port: stop it or set SERVER_PORT", a.cfg.Listen())
+	}
+	scheme, serve := "http", func() error { return srv.Serve(l) }
+	if t := a.cfg.Server.TLS; t.Enabled {
+		scheme, serve = "https", func() error { return srv.ServeTLS(l, t.CertFile, t.KeyFile) }
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		if err := a.worker.Run(ctx); !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error { return ready(ctx, scheme+"://"+l.Addr().String()) })
+	g.Go(func() error {
+		<-ctx.Done()
+		// The time to finish begins when everything was asked to end.
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Server.ShutdownTimeout)
+		defer cancel()
+		if err := srv.Shutdown(stop); err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// maxHeaderBytes is plenty for keys and cookies, and little for an attacker.
+const maxHeaderBytes = 64 << 10
+
+func (a *App) httpServer(h http.Handler) *http.Server {
+	s := a.cfg.Server
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: s.ReadTimeout, ReadTimeout: s.ReadTimeout,
+		// An answer takes the budget of a request, then one write; streams renew
+		// their deadline with each event.
+		WriteTimeout:   s.RequestTimeout + s.WriteTimeout,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: maxHeaderBytes,
+	}
+}
+
+// Banner prints where the server is, what is on and off, and the generated
+// root key if this is the start that generated it.
+func (a *App) Banner(out io.Writer, url string) {
+	fmt.Fprintf(out, "\nEino QA %s\n  page  %s/\n  API   %s/openapi.json\n\n", Version, url, url)
+	for _, f := range a.cfg.Features() {
+		state := "off"
+		if f.On {
+			state = "on "
+		}
+		fmt.Fprintf(out, "  %s  %-16s %s  (%s)\n", state, f.Name, f.Detail, f.Setting)
+	}
+	if a.rootKey != "" {
+		fmt.Fprintf(out, "\n  admin key, shown this once: %s\n  (kept in %s, readable by you only)\n", a.rootKey, a.rootKeyFile())
+	}
+	fmt.Fprintln(out)
+}
+
+// Welcome loads the sample knowledge base on the first start and asks it a
+// question, so that a new user sees what an answer is.
+func (a *App) Welcome(ctx context.Context, out io.Writer, bar func(done, of int, name string)) error {
+	if !a.cfg.Sample() {
+		return nil
+	}
+	n, err := a.LoadSample(ctx, bar)
+	if err != nil || n == 0 {
+		return err
+	}
+	fmt.Fprintf(out, "\nQ: %s\nA: ", SampleQuestion)
+	return a.Ask(ctx, kb.DefaultTenant, SampleQuestion, out)
+}
