@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -71,19 +70,25 @@ func yamlList(items []string) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-// plainScalar is what needs no quotes and cannot be taken for a number, a
-// truth value or null.
-var plainScalar = regexp.MustCompile(`^[A-Za-z./][A-Za-z0-9._/-]*(:[0-9]+)?$`)
-
-func yamlString(s string) string {
+// isPlain reports whether s needs no quotes: it is made of harmless characters
+// and cannot be taken for a number, a truth value or null.
+func isPlain(s string) bool {
 	switch strings.ToLower(s) {
-	case "true", "false", "yes", "no", "on", "off", "null", "y", "n", "auto":
-	default:
-		if plainScalar.MatchString(s) && !strings.HasPrefix(s, "---") {
-			return s
+	case "", "true", "false", "yes", "no", "on", "off", "null", "y", "n":
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '.' || c == '/'
+		if !letter && (i == 0 || c != '_' && c != '-' && (c < '0' || c > '9')) {
+			return false
 		}
 	}
-	if s == Auto {
+	return true
+}
+
+func yamlString(s string) string {
+	if isPlain(s) {
 		return s
 	}
 	s = strings.ReplaceAll(s, "$", "$$") // Load expands variables

@@ -52,7 +52,7 @@ func (s *schema) add(t reflect.Type, prefix string, index []int) {
 		if name == "-" {
 			continue
 		}
-		path, at := join(prefix, name), append(index[:len(index):len(index)], i)
+		path, at := join(prefix, name), append(slices.Clone(index), i)
 		if s.parse[f.Type] == nil {
 			s.sections[path] = true
 			s.add(f.Type, path, at)

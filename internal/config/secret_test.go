@@ -57,9 +57,15 @@ func TestNoErrorShowsASecret(t *testing.T) {
 	t.Parallel()
 	const value = "hunter2"
 	for _, environ := range [][]string{
-		{"API_KEY_1=two words " + value}, {"ROOT_KEY=" + value + ",x"}, {"DASHSCOPE_API_KEY=" + value + " x"},
-		{"STORAGE_URL=s3://a:" + value + "@b"}, {"DASHSCOPE_BASE_URL=http://a:" + value + "@b/"}, {"SERVER_MODE=release", "API_KEY_1=" + value},
-		{"STORAGE_URL=s3://b?" + value + "%zz"}, {"STORAGE_URL=:" + value}, {"DASHSCOPE_BASE_URL=http://a:" + value + "@[b/"},
+		{"API_KEY_1=two words " + value},
+		{"ROOT_KEY=" + value + ",x"},
+		{"DASHSCOPE_API_KEY=" + value + " x"},
+		{"STORAGE_URL=s3://a:" + value + "@b"},
+		{"DASHSCOPE_BASE_URL=http://a:" + value + "@b/"},
+		{"SERVER_MODE=release", "API_KEY_1=" + value},
+		{"STORAGE_URL=s3://b?" + value + "%zz"},
+		{"STORAGE_URL=:" + value},
+		{"DASHSCOPE_BASE_URL=http://a:" + value + "@[b/"},
 	} {
 		_, err := Load(Source{Dir: dir(t), Environ: environ})
 		if _, ok := errors.AsType[*Error](err); !ok || strings.Contains(err.Error(), value) {

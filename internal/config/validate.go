@@ -204,12 +204,15 @@ func (l *loader) storage() {
 	l.must(st.AccessKeyID.IsSet() || !st.SecretAccessKey.IsSet(), "storage.access_key_id", "is needed because storage.secret_access_key is set")
 }
 
-// storeOptions are what a storage.url may carry behind its '?', by scheme.
-var storeOptions = map[string][]string{
-	"file": {},
-	"mem":  {},
-	"s3":   {"endpoint", "path_style", "region"},
-	"oss":  {"endpoint", "path_style", "region"},
+// storeOptions are what a storage.url of a scheme may carry behind its '?'.
+func storeOptions(scheme string) (options []string, known bool) {
+	switch scheme {
+	case "file", "mem":
+		return nil, true
+	case "s3", "oss":
+		return []string{"endpoint", "path_style", "region"}, true
+	}
+	return nil, false
 }
 
 // checkStoreURL says what is wrong with a storage.url. Its errors do not
@@ -223,7 +226,7 @@ func checkStoreURL(s string) error {
 	if err != nil || !strings.Contains(s, "://") {
 		return errors.New("is not a store; " + remedy)
 	}
-	options, known := storeOptions[u.Scheme]
+	options, known := storeOptions(u.Scheme)
 	switch {
 	case !known:
 		return fmt.Errorf("%s:// is no store that is known; %s", u.Scheme, remedy)

@@ -19,7 +19,6 @@ type yamlFile struct {
 	l       *loader
 	name    string
 	anchors map[string]ast.Node
-	depth   int
 }
 
 // maxFileBytes bounds the files we read; the shipped ones have 3 KiB.
@@ -161,8 +160,8 @@ func (f *yamlFile) leaf(one *setting, value ast.Node) {
 // "- ${API_KEY_2}" may stand in a file while the variable is not set.
 func (f *yamlFile) list(one *setting, node *ast.SequenceNode) {
 	var items []string
-	for _, item := range node.Values {
-		item, ok := f.resolve(item, one.path)
+	for _, value := range node.Values {
+		item, ok := f.resolve(value, one.path)
 		if !ok {
 			return
 		}
