@@ -1,0 +1,124 @@
+package commitlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/superfly/ltx"
+
+	"github.com/eino-qa/eino-qa/internal/objstore"
+)
+
+// Change is what one commit does: the pages it writes, by number ascending,
+// and the database after it.
+type Change struct {
+	Commit uint32       // pages of the database after the commit
+	Pages  []Page       // the written ones, without the lock page
+	Post   ltx.Checksum // rolling checksum of the database after the commit
+}
+
+// Append makes c the commit after st. It returns nil only when the commit is
+// durable and counts; the file is then what was stored.
+//
+// ErrConflict: somebody else has the slot; catch up and run again.
+// ErrStale: st was behind the boundary; the commit may or may not have counted
+// long ago, so it is also ErrUnknown. ErrUnknown: the store would not say
+// before the commit timeout. ErrPoisoned: the store contradicts itself.
+// ErrTooLarge: nothing was stored.
+func (l *Log) Append(ctx context.Context, st State, c Change) (State, *File, error) {
+	h := l.header(st)
+	h.Commit = c.Commit
+	f, err := Encode(h, c.Pages, c.Post)
+	if err != nil {
+		return st, nil, err
+	}
+	if len(f.Raw) > MaxCommitBytes {
+		return st, nil, fmt.Errorf("commit of %d bytes: %w", len(f.Raw), ErrTooLarge)
+	}
+	next, err := l.appendFile(ctx, st, f)
+	return next, f, err
+}
+
+// ConflictError carries the file that has the slot, which spares the loser a
+// read. It is ErrConflict.
+type ConflictError struct {
+	Winner []byte
+}
+
+func (e *ConflictError) Error() string { return ErrConflict.Error() }
+
+// Is makes errors.Is(err, ErrConflict) true.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// header begins the header of the commit after st.
+func (l *Log) header(st State) ltx.Header {
+	return ltx.Header{
+		Version:          ltx.Version,
+		PageSize:         PageSize,
+		MinTXID:          st.TXID + 1,
+		MaxTXID:          st.TXID + 1,
+		Timestamp:        max(st.Millis+1, l.storeMillis()),
+		PreApplyChecksum: st.Checksum,
+		NodeID:           l.cfg.NodeID,
+	}
+}
+
+// appendFile claims the slot after st for f and checks that it counts.
+func (l *Log) appendFile(ctx context.Context, st State, f *File) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CommitTimeout)
+	defer cancel()
+	id := f.Header.MaxTXID
+	winner, err := l.claim(ctx, l.slotKey(st.Lineage, id), f.Raw)
+	if err != nil {
+		if winner != nil {
+			err = &ConflictError{Winner: winner}
+		}
+		return st, fmt.Errorf("commit %d of %s: %w", id, l.Root(st.Lineage), err)
+	}
+	// The slot is ours. It counts if nobody can have deleted an earlier
+	// owner of it, and whoever deletes raises the boundary first.
+	b, err := l.advance(ctx, st.Lineage, st.Boundary)
+	if err != nil {
+		return st, fmt.Errorf("commit %d: %w: %w", id, ErrUnknown, err)
+	}
+	if id <= b.TXID {
+		return st, fmt.Errorf("commit %d at boundary %d: %w: %w", id, b.TXID, ErrStale, ErrUnknown)
+	}
+	st.TXID, st.Checksum, st.Millis, st.Boundary = id, f.Post, f.Header.Timestamp, b
+	return st, nil
+}
+
+// claim creates key with exactly body. nil means that body is there, by this
+// call or an earlier try of it. ErrConflict comes with the body that is there
+// instead. Any failure to learn the outcome is resolved by reading back until
+// ctx ends, then it is ErrUnknown.
+func (l *Log) claim(ctx context.Context, key string, body []byte) (other []byte, err error) {
+	const maxGhosts = 4 // refusals to create what cannot be read; a deletion in between explains one
+	ghosts, wait := 0, 0
+	for {
+		cerr := l.create(ctx, key, body)
+		if cerr == nil {
+			return nil, nil
+		}
+		if !l.cfg.Has(GuardReadBack) {
+			return nil, fmt.Errorf("%w: %w", ErrConflict, cerr)
+		}
+		got, _, gerr := l.get(ctx, key)
+		switch {
+		case gerr == nil && bytes.Equal(got, body):
+			return nil, nil
+		case gerr == nil:
+			return got, ErrConflict
+		case errors.Is(gerr, objstore.ErrNotExist) && errors.Is(cerr, objstore.ErrExist):
+			if ghosts++; ghosts == maxGhosts {
+				return nil, l.alarm(fmt.Errorf("%s: %w", key, ErrPoisoned))
+			}
+		}
+		wait++
+		if err := l.backoff(ctx, wait); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnknown, errors.Join(cerr, gerr))
+		}
+	}
+}

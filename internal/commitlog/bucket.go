@@ -1,0 +1,104 @@
+package commitlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/eino-qa/eino-qa/internal/objstore"
+)
+
+// get reads one whole object within the call timeout.
+func (l *Log) get(ctx context.Context, key string) ([]byte, objstore.Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	defer cancel()
+	b, info, err := l.bucket.Get(ctx, key)
+	if err != nil {
+		return nil, info, fmt.Errorf("get %s: %w", key, err)
+	}
+	l.noteDate(info)
+	return b, info, nil
+}
+
+// getRange reads part of an object within the call timeout.
+func (l *Log) getRange(ctx context.Context, key string, off, n int64) ([]byte, objstore.Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	defer cancel()
+	b, info, err := l.bucket.GetRange(ctx, key, off, n)
+	if err != nil {
+		return nil, info, fmt.Errorf("get %s from %d: %w", key, off, err)
+	}
+	l.noteDate(info)
+	return b, info, nil
+}
+
+// create makes one small object within the call timeout.
+func (l *Log) create(ctx context.Context, key string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	defer cancel()
+	info, err := l.bucket.Create(ctx, key, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("create %s: %w", key, err)
+	}
+	l.noteDate(info)
+	return nil
+}
+
+// createStream makes one object of any size; only ctx bounds it.
+func (l *Log) createStream(ctx context.Context, key string, body io.ReadSeeker) error {
+	info, err := l.bucket.Create(ctx, key, body)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", key, err)
+	}
+	l.noteDate(info)
+	return nil
+}
+
+// list returns all objects under prefix after the key after; max > 0 stops
+// early and reports more.
+func (l *Log) list(ctx context.Context, prefix, after string, max int) (all []objstore.Info, more bool, err error) {
+	const page = 1000 // what S3 and OSS return at most
+	for {
+		infos, more, err := l.listPage(ctx, prefix, after, page)
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, infos...)
+		if !more || len(infos) == 0 || max > 0 && len(all) >= max {
+			return all, more, nil
+		}
+		after = infos[len(infos)-1].Key
+	}
+}
+
+func (l *Log) listPage(ctx context.Context, prefix, after string, n int) ([]objstore.Info, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	defer cancel()
+	infos, more, err := l.bucket.List(ctx, prefix, after, n)
+	if err != nil {
+		return nil, false, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	return infos, more, nil
+}
+
+// retry runs f until it succeeds, answers with one of the store's definite
+// answers, or ctx ends. Only reads and idempotent creates may go through it.
+func (l *Log) retry(ctx context.Context, f func() error) error {
+	for n := 1; ; n++ {
+		err := f()
+		if err == nil || definite(err) {
+			return err
+		}
+		if n == 4 || l.backoff(ctx, n) != nil { // about 0.3 s of patience, then the caller decides
+			return err
+		}
+	}
+}
+
+// definite reports whether err is an answer rather than a failure to get one.
+func definite(err error) bool {
+	return errors.Is(err, objstore.ErrNotExist) || errors.Is(err, objstore.ErrExist) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, ErrCorrupt)
+}

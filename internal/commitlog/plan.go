@@ -1,0 +1,354 @@
+package commitlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/superfly/ltx"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/eino-qa/eino-qa/internal/objstore"
+)
+
+// Plan is a chain of files that makes a database: the first is whole, each
+// next one continues the one before.
+type Plan struct {
+	Lineage Lineage
+	Files   []FileInfo
+	known   Boundary // before the levels were listed
+	listed  uint64   // the newest boundary generation in the listing
+}
+
+// End is the commit that the plan leads to.
+func (p *Plan) End() ltx.TXID { return p.Files[len(p.Files)-1].Max }
+
+// Bytes is the size of all files.
+func (p *Plan) Bytes() (n int64) {
+	for _, f := range p.Files {
+		n += f.Size
+	}
+	return n
+}
+
+// ErrNoPlan means that no chain of files leads to the wanted commit.
+var ErrNoPlan = errors.New("commit cannot be restored")
+
+// plan lists every level and chains the files up to commit to, or to the
+// newest if to is 0. Commits up to floor are taken from higher levels only.
+func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary) (*Plan, error) {
+	levels := [...]int{LevelSnapshot, 3, 2, 1, LevelCommit}
+	var lists [len(levels)][]FileInfo
+	var more [len(levels)]bool
+	var gen uint64
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		infos, _, err := l.list(gctx, l.gcPrefix(lin), l.gcKey(lin, floor.Generation), 0)
+		gen = lastGeneration(infos)
+		return err
+	})
+	for i, level := range levels {
+		g.Go(func() error {
+			infos, m, err := l.list(gctx, l.levelPrefix(lin, level), "", 1)
+			lists[i], more[i] = parseFiles(level, infos), m
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	// A level with more than a page is listed again from where the levels
+	// above it end; the first page was only a guess.
+	for i, level := range levels {
+		if !more[i] {
+			continue
+		}
+		p, _ := chain(slices.Concat(lists[:i]...), to, floor.TXID)
+		after := FileInfo{Level: level, Min: 1}
+		if n := len(p); n > 0 {
+			w := levelWidth(level)
+			after.Min = p[n-1].Max/w*w + 1 // of the file that holds the next commit
+		}
+		after.Max = after.Min - 1 // sorts before that file
+		infos, _, err := l.list(ctx, l.levelPrefix(lin, level), l.Key(lin, after), 0)
+		if err != nil {
+			return nil, err
+		}
+		lists[i] = append(lists[i], parseFiles(level, infos)...)
+	}
+	files, end := chain(slices.Concat(lists[:]...), to, floor.TXID)
+	if len(files) == 0 || to != 0 && end != to {
+		return nil, fmt.Errorf("%s: commits end at %d, want %d: %w", l.Root(lin), end, to, ErrNoPlan)
+	}
+	return &Plan{Lineage: lin, Files: files, known: floor, listed: gen}, nil
+}
+
+// chain picks from files the shortest chain to commit to (0 = the newest):
+// the newest whole database, then always the file that reaches furthest.
+// Single commits up to floor are ignored: a late write may stand there.
+func chain(files []FileInfo, to, floor ltx.TXID) (picked []FileInfo, end ltx.TXID) {
+	usable := func(f FileInfo) bool {
+		return (to == 0 || f.Max <= to) && (f.Level != LevelCommit || f.Max > floor)
+	}
+	for {
+		best := -1
+		for i, f := range files {
+			if !usable(f) || f.Min > end+1 || f.Max <= end || len(picked) == 0 && f.Min != 1 {
+				continue
+			}
+			if best < 0 || f.Max > files[best].Max || f.Max == files[best].Max && f.Level > files[best].Level {
+				best = i
+			}
+		}
+		if best < 0 {
+			return picked, end
+		}
+		picked, end = append(picked, files[best]), files[best].Max
+	}
+}
+
+// confirm reads the boundaries that p did not know and says whether p may be
+// used; if not, it returns the boundary to plan with.
+func (l *Log) confirm(ctx context.Context, p *Plan) (Boundary, bool, error) {
+	b := p.known
+	b.Generation = max(b.Generation, p.listed)
+	g, gctx := errgroup.WithContext(ctx) // the listed one and its successor at once
+	listed := p.known
+	if p.listed > p.known.Generation {
+		g.Go(func() (err error) {
+			return l.retry(gctx, func() error {
+				listed, err = l.readBoundary(gctx, p.Lineage, p.listed)
+				return err
+			})
+		})
+	}
+	g.Go(func() (err error) { b, err = l.advance(gctx, p.Lineage, b); return err })
+	if err := g.Wait(); err != nil {
+		return b, false, err
+	}
+	if b.Generation == listed.Generation {
+		b = listed
+	}
+	for _, f := range p.Files {
+		if f.Level == LevelCommit && f.Max <= b.TXID {
+			return b, false, nil
+		}
+	}
+	return b, p.End() > b.TXID, nil
+}
+
+// Source is one file of a loaded plan: whole, or only its ends.
+type Source struct {
+	Info   FileInfo
+	Header ltx.Header
+	Post   ltx.Checksum
+	Frames []Frame
+	File   *File  // nil if only the ends were read; Header, Post and Frames are then unverified
+	Begin  []byte // the first bytes of a file that is not whole
+}
+
+// Loaded is a database as of State: apply Sources in order.
+type Loaded struct {
+	Head    Head
+	State   State
+	Sources []*Source
+}
+
+// Load reads the newest state of the tenant. Databases whose files have up to
+// whole bytes are read and verified completely, of larger ones only the page
+// indexes of the large files. A deleted tenant is ErrDeleted. It follows seals.
+func (l *Log) Load(ctx context.Context, whole int64) (*Loaded, error) {
+	h, err := l.Head(ctx)
+	for {
+		if err != nil {
+			return nil, err
+		}
+		if h.Deleted {
+			return nil, fmt.Errorf("%s: %w", l.prefix, ErrDeleted)
+		}
+		ld, lerr := l.LoadAt(ctx, h, 0, whole)
+		var sealed *SealedError
+		if errors.As(lerr, &sealed) {
+			h, err = l.Follow(ctx, h.Generation, h.Lineage, ld.State.TXID, sealed.Seal)
+			continue
+		}
+		// A lineage may be retired between reading the head and its files.
+		if errors.Is(lerr, ErrStale) || errors.Is(lerr, ErrNoPlan) {
+			if now, herr := l.HeadAfter(ctx, h.Generation); herr == nil && now.Generation > h.Generation {
+				h = now
+				continue
+			}
+		}
+		return ld, lerr
+	}
+}
+
+// LoadAt reads lineage h.Lineage as of commit to, or its newest if to is 0. If
+// the newest is a seal, the error is a *SealedError and the state that of the seal.
+func (l *Log) LoadAt(ctx context.Context, h Head, to ltx.TXID, whole int64) (*Loaded, error) {
+	var floor Boundary
+	const tries = 8 // each needs a boundary or an expiry in between, which come once in hours
+	var err error
+	for range tries {
+		var p *Plan
+		if p, err = l.plan(ctx, h.Lineage, to, floor); err != nil {
+			return nil, err
+		}
+		var srcs []*Source
+		var ok bool
+		var b Boundary
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() (err error) { b, ok, err = l.confirm(gctx, p); return err })
+		var rerr error
+		g.Go(func() error { srcs, rerr = l.readPlan(gctx, p, whole); return nil })
+		if err = g.Wait(); err != nil {
+			return nil, err
+		}
+		if b.Retired() {
+			return nil, fmt.Errorf("%s is retired: %w", l.Root(h.Lineage), ErrStale)
+		}
+		if !ok || errors.Is(rerr, objstore.ErrNotExist) {
+			floor, err = b, fmt.Errorf("files of %s: %w", l.Root(h.Lineage), errors.Join(ErrStale, rerr))
+			continue
+		}
+		if rerr != nil {
+			return nil, rerr
+		}
+		return l.loaded(h, to, b, srcs)
+	}
+	return nil, err
+}
+
+// loaded checks that the sources continue each other.
+func (l *Log) loaded(h Head, to ltx.TXID, b Boundary, srcs []*Source) (*Loaded, error) {
+	for i := 1; i < len(srcs); i++ {
+		prev, s := srcs[i-1], srcs[i]
+		if s.Header.MinTXID == prev.Header.MaxTXID+1 && s.Header.PreApplyChecksum != prev.Post && l.cfg.Has(GuardChain) {
+			return nil, l.alarm(fmt.Errorf("%s after %s of %s: %w", s.Info, prev.Info, l.Root(h.Lineage), ErrFork))
+		}
+	}
+	last := srcs[len(srcs)-1]
+	ld := &Loaded{Head: h, Sources: srcs, State: State{
+		Generation: h.Generation, Lineage: h.Lineage, Boundary: b,
+		TXID: last.Header.MaxTXID, Checksum: last.Post, Millis: last.Header.Timestamp,
+	}}
+	if s, ok := sealOf(last.Header); ok && to == 0 && l.cfg.Has(GuardSeal) {
+		return ld, &SealedError{Seal: s}
+	}
+	return ld, nil
+}
+
+// readPlan reads the files of p at once.
+func (l *Log) readPlan(ctx context.Context, p *Plan, whole int64) ([]*Source, error) {
+	const small = 1 << 20 // files of a lazy database up to here are read whole: one read instead of many
+	all := p.Bytes() <= whole
+	srcs := make([]*Source, len(p.Files))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(fetchParallel)
+	for i, f := range p.Files {
+		g.Go(func() (err error) {
+			if all || f.Size <= small {
+				srcs[i], err = l.readWhole(gctx, p.Lineage, f)
+			} else {
+				srcs[i], err = l.readEnds(gctx, p.Lineage, f)
+			}
+			return err
+		})
+	}
+	return srcs, g.Wait()
+}
+
+// ReadFile reads and verifies one whole file.
+func (l *Log) ReadFile(ctx context.Context, lin Lineage, f FileInfo) (*File, error) {
+	var raw []byte
+	err := l.retry(ctx, func() (err error) {
+		if f.Size < 32<<20 { // half of what Bucket.Get promises
+			raw, _, err = l.get(ctx, l.Key(lin, f))
+			return err
+		}
+		r, info, err := l.bucket.Open(ctx, l.Key(lin, f), 0)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", f, err)
+		}
+		defer r.Close()
+		raw = make([]byte, info.Size)
+		_, err = io.ReadFull(r, raw)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	file, err := Decode(raw)
+	if err == nil {
+		err = f.matches(file.Header)
+	}
+	if err != nil {
+		return nil, l.alarm(fmt.Errorf("%s of %s: %w", f, l.Root(lin), err))
+	}
+	return file, nil
+}
+
+func (f FileInfo) matches(h ltx.Header) error {
+	if h.MinTXID != f.Min || h.MaxTXID != f.Max {
+		return corrupt("holds commits %d to %d", h.MinTXID, h.MaxTXID)
+	}
+	return nil
+}
+
+func (l *Log) readWhole(ctx context.Context, lin Lineage, f FileInfo) (*Source, error) {
+	file, err := l.ReadFile(ctx, lin, f)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{Info: f, Header: file.Header, Post: file.Post, Frames: file.Frames, File: file}, nil
+}
+
+// readEnds reads the beginning and the page index of a large file.
+func (l *Log) readEnds(ctx context.Context, lin Lineage, f FileInfo) (*Source, error) {
+	const begin = 64 << 10 // page 1 and the schema behind it, most likely
+	s := &Source{Info: f}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		s.Begin, err = l.ReadRange(gctx, lin, f, 0, begin)
+		return err
+	})
+	var t Tail
+	g.Go(func() error {
+		// An entry has about 9 bytes: a 256th part holds the index where
+		// pages compress to half; otherwise the first read says how much.
+		need := f.Size/256 + 64<<10
+		for need > 0 {
+			tail, err := l.ReadRange(gctx, lin, f, -min(need, f.Size), min(need, f.Size))
+			if err != nil {
+				return err
+			}
+			if t, need, err = ParseTail(tail, f.Size); err != nil {
+				return l.alarm(fmt.Errorf("%s of %s: %w", f, l.Root(lin), err))
+			}
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.Header, err = ParseHeader(s.Begin); err == nil {
+		err = f.matches(s.Header)
+	}
+	if err != nil {
+		return nil, l.alarm(fmt.Errorf("%s of %s: %w", f, l.Root(lin), err))
+	}
+	s.Post, s.Frames = t.Post, t.Frames
+	return s, nil
+}
+
+// ReadRange reads n bytes of f from off; a negative off counts from the end.
+func (l *Log) ReadRange(ctx context.Context, lin Lineage, f FileInfo, off, n int64) (b []byte, err error) {
+	err = l.retry(ctx, func() error {
+		b, _, err = l.getRange(ctx, l.Key(lin, f), off, n)
+		return err
+	})
+	return b, err
+}

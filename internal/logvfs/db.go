@@ -1,0 +1,422 @@
+// Package logvfs runs SQLite on a commitlog: pages are read from its files,
+// and one transaction is one commit in object storage. A DB is one tenant's
+// database in one process; any number of processes may have it open. It
+// assumes nothing about them: whoever loses a race catches up and runs again.
+// Its design is in DESIGN.md beside this file.
+package logvfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+)
+
+const (
+	defaultCacheBytes = 64 << 20
+	defaultWholeBytes = 64 << 20 // facts/storage.md §4.5: full download pays up to about 100 MB
+	defaultReaders    = 4        // connections kept for reading; each takes 1 to 3 MB
+)
+
+// Config shapes a DB. The zero value means the documented defaults.
+type Config struct {
+	Log        commitlog.Config
+	Cache      *Cache // shared over databases; nil = its own of 64 MiB
+	WholeBytes int64  // logs up to this size are read whole at open, larger ones lazily; 0 = 64 MiB, < 0 = never whole
+	Readers    int    // idle connections kept for reading; 0 = 4
+	Create     bool   // make the tenant's database if there is none
+	// OnConnect prepares every new connection: functions, virtual tables,
+	// pragmas. It must not write. May be nil.
+	OnConnect func(*sqlite3.Conn) error
+	// OnClose is told that a connection of OnConnect ends, so that what was
+	// kept for it (prepared statements) can be forgotten. Statements are
+	// closed by the DB. May be nil.
+	OnClose func(*sqlite3.Conn)
+	// OnEvent counts what happens; it must not block. May be nil.
+	OnEvent func(Event)
+}
+
+// Event is something to count.
+type Event string
+
+// Events of a DB.
+const (
+	EventCommit   Event = "commit"   // a commit became durable
+	EventConflict Event = "conflict" // a commit lost its slot and ran again
+	EventReload   Event = "reload"   // the local state was dropped and loaded anew
+	EventUnknown  Event = "unknown"  // a commit's outcome stayed unknown
+	EventAlarm    Event = "alarm"    // an operator must look; Config.Log.OnAlarm has the error
+)
+
+// DB is one tenant's database. It is safe for concurrent use, has no
+// goroutine of its own and does nothing between calls.
+type DB struct {
+	log     *commitlog.Log
+	cfg     Config
+	fs      *fileSystem
+	vfsName string
+	conns   atomic.Uint64
+
+	mu     sync.Mutex
+	im     *image // nil: to be loaded
+	idle   []*conn
+	closed bool
+
+	loading turn          // loads one at a time
+	refresh turns         // shares strong reads
+	queue   queue         // waiting commits
+	writer  *conn         // of the leader
+	rtt     time.Duration // moving average; of the leader
+	foreign time.Time     // when another instance's commit was last met; of the leader
+	resume  time.Time     // the next commit waits until then; of the leader
+}
+
+// turn is a lock that can be waited for with a context.
+type turn chan struct{}
+
+func (t turn) lock(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) unlock() { <-t }
+
+// Open opens the tenant's database under prefix (as in commitlog.New) and
+// reads its newest state. The result is strong: it has every commit that was
+// acknowledged anywhere before Open was called.
+func Open(ctx context.Context, b objstore.Bucket, prefix string, cfg Config) (*DB, error) {
+	if cfg.Cache == nil {
+		cfg.Cache = NewCache(defaultCacheBytes)
+	}
+	switch {
+	case cfg.WholeBytes == 0:
+		cfg.WholeBytes = defaultWholeBytes
+	case cfg.WholeBytes < 0:
+		cfg.WholeBytes = 0
+	}
+	if cfg.Readers == 0 {
+		cfg.Readers = defaultReaders
+	}
+	db := &DB{cfg: cfg, fs: &fileSystem{waiting: map[string]*file{}}, loading: make(turn, 1)}
+	alarm := cfg.Log.OnAlarm
+	cfg.Log.OnAlarm = func(err error) {
+		db.event(EventAlarm)
+		if alarm != nil {
+			alarm(err)
+		}
+	}
+	log, err := commitlog.New(b, prefix, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	db.log = log
+	db.vfsName = fmt.Sprintf("logvfs-%p", db) // the registry is the process's; the address is unique while db lives
+	vfs.Register(db.vfsName, db.fs)
+	if _, err := db.image(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func (db *DB) event(e Event) {
+	if db.cfg.OnEvent != nil {
+		db.cfg.OnEvent(e)
+	}
+}
+
+// Log is the log below, for backup and maintenance.
+func (db *DB) Log() *commitlog.Log { return db.log }
+
+// errClosed is returned by every call after Close.
+var errClosed = errors.New("database is closed")
+
+// image returns the current image, and loads one if there is none.
+func (db *DB) image(ctx context.Context) (*image, error) {
+	for {
+		db.mu.Lock()
+		im, closed := db.im, db.closed
+		db.mu.Unlock()
+		if closed {
+			return nil, errClosed
+		}
+		if im != nil {
+			return im, nil
+		}
+		if err := db.loading.lock(ctx); err != nil {
+			return nil, classify(err)
+		}
+		err := db.load(ctx)
+		db.loading.unlock()
+		if err != nil {
+			return nil, classify(err)
+		}
+	}
+}
+
+// load loads an image unless there is one; the caller has the turn.
+func (db *DB) load(ctx context.Context) error {
+	db.mu.Lock()
+	have := db.im != nil
+	db.mu.Unlock()
+	if have {
+		return nil
+	}
+	ld, err := db.log.Load(ctx, db.cfg.WholeBytes)
+	if db.cfg.Create && (errors.Is(err, commitlog.ErrNoTenant) || errors.Is(err, commitlog.ErrDeleted)) {
+		if _, err = db.log.Create(ctx); err == nil {
+			ld, err = db.log.Load(ctx, db.cfg.WholeBytes)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	im, err := newImage(db.log, db.cfg.Cache, ld)
+	if err != nil {
+		return err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		im.close()
+		return errClosed
+	}
+	db.im = im
+	return nil
+}
+
+// drop forgets im, so that the next call loads anew. Connections on it are
+// closed when they come back.
+func (db *DB) drop(im *image) {
+	db.mu.Lock()
+	if db.im != im {
+		db.mu.Unlock()
+		return
+	}
+	db.im = nil
+	idle := db.idle
+	db.idle = nil
+	db.mu.Unlock()
+	db.event(EventReload)
+	for _, c := range idle {
+		c.Close()
+	}
+	im.close()
+}
+
+// Close gives the memory back. Calls under way end with what they have; no
+// commit is lost by it, because none waits for anything in memory.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	im, idle := db.im, db.idle
+	db.im, db.idle, db.closed = nil, nil, true
+	db.mu.Unlock()
+	for _, c := range idle {
+		c.Close()
+	}
+	if im != nil {
+		im.close()
+	}
+	if db.queue.shut() {
+		db.closeWriter()
+	}
+	vfs.Unregister(db.vfsName)
+	return nil
+}
+
+// Position returns how far this instance has come; zero before the first load.
+func (db *DB) Position() commitlog.Position {
+	db.mu.Lock()
+	im := db.im
+	db.mu.Unlock()
+	if im == nil {
+		return commitlog.Position{}
+	}
+	return im.current().state.Position()
+}
+
+// Read runs fn on a snapshot that no commit changes. fn must not keep the
+// connection. The snapshot is the newest this instance knows: it has every
+// commit acknowledged by this DB, and after Refresh every commit acknowledged
+// anywhere before that call. fn may leave prepared statements for the next
+// use of the same connection, reset, and no blob handles. fn may run again on a newer snapshot if the old
+// one expired from the store while it was being read.
+func (db *DB) Read(ctx context.Context, fn func(*sqlite3.Conn) error) error {
+	const tries = 3 // a snapshot expires once in hours
+	var err error
+	for range tries {
+		var im *image
+		if im, err = db.image(ctx); err != nil {
+			return err
+		}
+		if err = db.readOn(ctx, im, fn); err == nil {
+			return nil
+		}
+		switch {
+		case errors.Is(err, commitlog.ErrStale):
+			db.drop(im)
+		case errors.Is(err, commitlog.ErrCorrupt):
+			db.drop(im)
+			return classify(db.alarm(err))
+		default:
+			return err
+		}
+	}
+	return classify(err)
+}
+
+// ReadFrom is Read on a snapshot at least as new as min: one that this
+// instance has, or the newest of all.
+func (db *DB) ReadFrom(ctx context.Context, min commitlog.Position, fn func(*sqlite3.Conn) error) error {
+	if db.Position().Before(min) {
+		if _, err := db.Refresh(ctx); err != nil {
+			return err
+		}
+	}
+	return db.Read(ctx, fn)
+}
+
+func (db *DB) alarm(err error) error {
+	if f := db.log.Config().OnAlarm; f != nil {
+		f(err)
+	}
+	return err
+}
+
+func (db *DB) readOn(ctx context.Context, im *image, fn func(*sqlite3.Conn) error) error {
+	v := im.current()
+	c, err := db.reader(ctx, im, v)
+	if err != nil {
+		return classify(err)
+	}
+	broken, err := c.read(ctx, v, fn)
+	failed := c.f.err != nil
+	db.giveBack(c, broken)
+	switch {
+	case err == nil:
+		return nil
+	case failed && !errors.Is(err, commitlog.ErrStale) && !errors.Is(err, commitlog.ErrCorrupt):
+		return classify(err) // the store, not fn
+	case ctx.Err() != nil && errors.Is(err, sqlite3.INTERRUPT):
+		return kb.E(kb.Canceled, errors.Join(ctx.Err(), err), "canceled")
+	}
+	return err
+}
+
+func (db *DB) reader(ctx context.Context, im *image, v *view) (*conn, error) {
+	db.mu.Lock()
+	for n := len(db.idle); n > 0; n = len(db.idle) {
+		c := db.idle[n-1]
+		db.idle = db.idle[:n-1]
+		if c.f.im == im {
+			db.mu.Unlock()
+			return c, nil
+		}
+		c.Close() // cannot block: it only frees memory
+	}
+	db.mu.Unlock()
+	return db.open(ctx, im, v, false)
+}
+
+func (db *DB) giveBack(c *conn, broken bool) {
+	db.mu.Lock()
+	if !broken && !db.closed && c.f.im == db.im && len(db.idle) < db.cfg.Readers {
+		c.f.ctx, c.f.pinned = nil, nil
+		db.idle = append(db.idle, c)
+		c = nil
+	}
+	db.mu.Unlock()
+	c.Close()
+}
+
+// Refresh brings this instance up to date: when it returns nil, every commit
+// that was acknowledged anywhere before the call is visible to Read, at the
+// position returned. It costs two small reads if nothing happened; concurrent
+// calls share them. Callers may overlap it with a Read and compare positions:
+// a snapshot from before may miss commits, and in one rare case (a late write
+// under the boundary) shows one that never counted.
+func (db *DB) Refresh(ctx context.Context) (commitlog.Position, error) {
+	err := db.refresh.do(ctx, func() error { return db.refreshOnce(ctx) })
+	if err != nil {
+		return commitlog.Position{}, classify(err)
+	}
+	return db.Position(), nil
+}
+
+func (db *DB) refreshOnce(ctx context.Context) error {
+	const tries = 4 // a reload is strong itself; more only if heads move meanwhile
+	var err error
+	for range tries {
+		db.mu.Lock()
+		fresh := db.im == nil
+		db.mu.Unlock()
+		var im *image
+		if im, err = db.image(ctx); err != nil || fresh {
+			return err
+		}
+		if err = db.catchUp(ctx, im); err == nil {
+			return nil
+		}
+		if !db.salvage(im, err) {
+			return err
+		}
+	}
+	return err
+}
+
+// catchUp applies what others committed.
+func (db *DB) catchUp(ctx context.Context, im *image) error {
+	v := im.current()
+	base := im.stateOf(v)
+	files, st, err := db.log.Catchup(ctx, base, nil)
+	if err != nil {
+		return err
+	}
+	if st, err = db.log.Confirm(ctx, base, st); err != nil {
+		return err
+	}
+	im.publish(im.advance(v, files), st.Boundary)
+	return nil
+}
+
+// salvage drops im if err says that it is of no use any more, and reports
+// whether loading anew may help.
+func (db *DB) salvage(im *image, err error) bool {
+	switch {
+	case errors.Is(err, commitlog.ErrStale), errors.Is(err, commitlog.ErrSealed):
+		db.drop(im) // Load follows seals
+		return true
+	case errors.Is(err, commitlog.ErrFork), errors.Is(err, commitlog.ErrCorrupt):
+		db.drop(im) // reported; the next load may find the store repaired
+	}
+	return false
+}
+
+// Hydrate reads and verifies what a lazy open left out, until it is complete
+// (true) or ctx ends. It resumes where the last call stopped. Call it within a
+// request that has time to spare.
+func (db *DB) Hydrate(ctx context.Context) (done bool, err error) {
+	im, err := db.image(ctx)
+	if err != nil {
+		return false, err
+	}
+	done, err = im.hydrate(ctx)
+	if errors.Is(err, commitlog.ErrCorrupt) {
+		db.drop(im)
+		err = db.alarm(err)
+	}
+	return done, classify(err)
+}

@@ -1,0 +1,297 @@
+package logvfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/superfly/ltx"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+)
+
+// image is what this process knows of one lineage: the newest confirmed view
+// and where to read its pages. A lineage that ends, or a position that fell
+// behind the boundary, gets a new image; the old one is then dead.
+type image struct {
+	log   *commitlog.Log
+	cache *Cache
+	head  commitlog.Head
+	lazy  bool // not every page was read, so the database checksum is unverified
+
+	mu       sync.Mutex
+	cur      *view
+	boundary commitlog.Boundary // cur is confirmed against it
+	flights  map[flight]chan struct{}
+	hyd      hydration
+}
+
+// flight is one read of a file's window that others wait for.
+type flight struct {
+	file *source
+	win  int64
+}
+
+// newImage makes an image from what Load read.
+func newImage(log *commitlog.Log, cache *Cache, ld *commitlog.Loaded) (*image, error) {
+	im := &image{log: log, cache: cache, head: ld.Head, boundary: ld.State.Boundary, flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)}}
+	v := &view{}
+	var resident []*page
+	var large []*source
+	for _, s := range ld.Sources {
+		f := s.File
+		if f == nil {
+			im.lazy = true
+			f = &commitlog.File{Header: s.Header, Frames: s.Frames}
+		}
+		next, pages := v.extend(f, s)
+		v = next
+		if s.File == nil && len(pages) > 0 {
+			large = append(large, pages[0].loc.Load().file)
+		}
+		resident = append(resident, pages...)
+	}
+	v.state = ld.State
+	im.cur = v
+	im.hyd.plan(im, large)
+	if !im.lazy {
+		if err := v.verify(); err != nil {
+			return nil, err
+		}
+	}
+	live := resident[:0]
+	for _, p := range resident {
+		if v.pages.get(p.pgno) == p && p.buf.Load() != nil {
+			live = append(live, p)
+		}
+	}
+	cache.add(live...)
+	return im, nil
+}
+
+// extend is apply for a file that may be known by its index only.
+func (v *view) extend(f *commitlog.File, s *commitlog.Source) (*view, []*page) {
+	if s.File != nil {
+		next, pages := v.apply(s.File, commitlog.State{}, s.Info.Level)
+		return next, pages
+	}
+	src := &source{info: s.Info}
+	pages := make([]page, len(f.Frames))
+	locs := make([]location, len(f.Frames))
+	changed := make([]*page, len(f.Frames))
+	for i, fr := range f.Frames {
+		locs[i] = location{src, fr.Off, fr.Size}
+		pages[i].pgno, pages[i].ver = fr.Pgno, s.Info.Max
+		pages[i].loc.Store(&locs[i])
+		changed[i] = &pages[i]
+		if end := fr.Off + fr.Size; end <= int64(len(s.Begin)) {
+			b := new(buffer)
+			// A broken frame is met again, and reported, when it is needed.
+			if n, err := commitlog.DecodeFrame(s.Begin[fr.Off:end], b[:]); err == nil && n == fr.Pgno {
+				pages[i].buf.Store(b)
+			}
+		}
+	}
+	return &view{commit: f.Header.Commit, pages: v.pages.with(changed, f.Header.Commit)}, changed
+}
+
+// verify computes the database checksum of a view whose pages are all in memory.
+func (v *view) verify() error {
+	sum, lock := ltx.ChecksumFlag, ltx.LockPgno(commitlog.PageSize)
+	for n := uint32(1); n <= v.commit; n++ {
+		if n == lock {
+			continue
+		}
+		p := v.pages.get(n)
+		if p == nil {
+			return fmt.Errorf("page %d is in no file: %w", n, commitlog.ErrCorrupt)
+		}
+		sum = commitlog.XorChecksum(sum, commitlog.Page{Pgno: n, Data: p.buf.Load()[:]})
+	}
+	if sum != v.state.Checksum {
+		return fmt.Errorf("database checksum %s after commit %d, want %s: %w", sum, v.state.TXID, v.state.Checksum, commitlog.ErrCorrupt)
+	}
+	return nil
+}
+
+// current returns the newest confirmed view.
+func (im *image) current() *view {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return im.cur
+}
+
+// stateOf returns v's state with the newest boundary that holds for it.
+func (im *image) stateOf(v *view) commitlog.State {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	st := v.state
+	if im.boundary.Generation > st.Boundary.Generation && im.boundary.TXID <= st.TXID {
+		st.Boundary = im.boundary
+	}
+	return st
+}
+
+// publish makes v current unless something newer is, and remembers the
+// boundary it was confirmed against.
+func (im *image) publish(v *view, b commitlog.Boundary) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if v.state.TXID > im.cur.state.TXID {
+		im.cur = v
+	}
+	if b.Generation > im.boundary.Generation {
+		im.boundary = b
+	}
+}
+
+// advance applies commits to v. The pages enter the cache at once; they are
+// visible to nobody before the view is published.
+func (im *image) advance(v *view, files []*commitlog.File) *view {
+	for _, f := range files {
+		st := im.stateOf(v)
+		st.TXID, st.Checksum, st.Millis = f.Header.MaxTXID, f.Post, f.Header.Timestamp
+		next, pages := v.apply(f, st, commitlog.LevelCommit)
+		im.cache.add(pages...)
+		v = next
+	}
+	return v
+}
+
+// read returns the content of page n of v; nil is a page of zeros.
+func (im *image) read(ctx context.Context, v *view, n uint32) (*buffer, error) {
+	p := v.pages.get(n)
+	if p == nil {
+		return nil, nil
+	}
+	if b := p.buf.Load(); b != nil {
+		if !p.used.Load() {
+			p.used.Store(true)
+		}
+		return b, nil
+	}
+	return im.fetch(ctx, p)
+}
+
+// window is how much of a file one read brings: neighbours are likely wanted
+// next, and a round trip costs as much as 64 KiB (facts/storage.md §4.5:
+// read-ahead of 64 pages).
+const window = 64 << 10
+
+// fetch reads p from its file, with its neighbours.
+func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
+	for tries := 0; ; {
+		loc := p.loc.Load()
+		fl := flight{loc.file, loc.off / window}
+		im.mu.Lock()
+		wait, busy := im.flights[fl]
+		if !busy {
+			wait = make(chan struct{})
+			im.flights[fl] = wait
+		}
+		im.mu.Unlock()
+		if busy {
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			if b := p.buf.Load(); b != nil {
+				return b, nil
+			}
+			continue // it failed there, or was evicted at once
+		}
+		b, err := im.fetchWindow(ctx, p, loc)
+		im.mu.Lock()
+		delete(im.flights, fl)
+		im.mu.Unlock()
+		close(wait)
+		if err == nil || !errors.Is(err, objstore.ErrNotExist) {
+			return b, err
+		}
+		// Its file expired: a newer whole database has the same version.
+		if tries++; tries > 2 {
+			return nil, fmt.Errorf("page %d: %w: %w", p.pgno, commitlog.ErrStale, err)
+		}
+		if _, err := im.rebase(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fetchWindow reads from p's frame to the end of a window and keeps every
+// page of the current view that it finds there.
+func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buffer, error) {
+	n := min(max(window, loc.size), loc.file.info.Size-loc.off)
+	raw, err := im.log.ReadRange(ctx, im.head.Lineage, loc.file.info, loc.off, n)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) < loc.size {
+		return nil, fmt.Errorf("page %d of %s: file ends early: %w", p.pgno, loc.file.info, commitlog.ErrCorrupt)
+	}
+	b := new(buffer)
+	pgno, err := commitlog.DecodeFrame(raw[:loc.size], b[:])
+	if err != nil || pgno != p.pgno {
+		return nil, fmt.Errorf("page %d of %s: holds page %d: %w", p.pgno, loc.file.info, pgno, errors.Join(err, commitlog.ErrCorrupt))
+	}
+	p.buf.Store(b)
+	got := []*page{p}
+	cur := im.current()
+	for at := loc.size; ; {
+		q := cur.pages.get(pgno + 1)
+		if q == nil {
+			break
+		}
+		l := q.loc.Load()
+		if l.file != loc.file || l.off != loc.off+at || at+l.size > int64(len(raw)) {
+			break
+		}
+		if q.buf.Load() == nil {
+			qb := new(buffer)
+			if n, err := commitlog.DecodeFrame(raw[at:at+l.size], qb[:]); err != nil || n != q.pgno {
+				break // reported when it is needed
+			}
+			q.buf.Store(qb)
+			got = append(got, q)
+		}
+		pgno, at = q.pgno, at+l.size
+	}
+	im.cache.add(got...)
+	return b, nil
+}
+
+// rebase finds the pages of the current view in files that exist now. A page
+// written at or before the end of a newer file that reaches no further than
+// this view is in that file unchanged. It returns the large files of the plan.
+func (im *image) rebase(ctx context.Context) (large []*source, err error) {
+	const pagesOnly = 0
+	v := im.current()
+	ld, err := im.log.LoadAt(ctx, im.head, 0, pagesOnly)
+	var sealed *commitlog.SealedError
+	if err != nil && !errors.As(err, &sealed) {
+		return nil, err
+	}
+	for _, s := range ld.Sources {
+		if s.Info.Max > v.state.TXID {
+			break
+		}
+		src := &source{info: s.Info}
+		if s.File == nil {
+			large = append(large, src)
+		}
+		locs := make([]location, len(s.Frames))
+		for i, fr := range s.Frames {
+			if p := v.pages.get(fr.Pgno); p != nil && p.ver <= s.Info.Max {
+				locs[i] = location{src, fr.Off, fr.Size}
+				p.loc.Store(&locs[i])
+			}
+		}
+	}
+	return large, nil
+}
+
+// close gives the image's memory back.
+func (im *image) close() { im.cache.forget(im.current().pages) }

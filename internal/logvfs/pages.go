@@ -1,0 +1,125 @@
+package logvfs
+
+import (
+	"sync/atomic"
+
+	"github.com/superfly/ltx"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
+)
+
+// buffer is the content of one page. It is written once, before anybody else
+// sees it, and never changed: readers hold it without a lock.
+type buffer = [commitlog.PageSize]byte
+
+// page is one version of one page. Its content is fixed; whether it is in
+// memory and which file can be asked for it may change.
+type page struct {
+	pgno uint32
+	ver  ltx.TXID // the last commit of the file that brought it: written at or before ver
+	loc  atomic.Pointer[location]
+	buf  atomic.Pointer[buffer]
+	used atomic.Bool // since the cache's hand last passed
+	ring bool        // in the cache's ring; guarded by Cache.mu
+}
+
+// location is where a page can be read again.
+type location struct {
+	file *source
+	off  int64
+	size int64
+}
+
+// source is one file of the log, as far as its pages are concerned.
+type source struct {
+	info commitlog.FileInfo
+}
+
+// chunkPages is how many pages share a chunk of a table: a commit copies the
+// chunks it touches, 2 KiB each.
+const chunkPages = 256
+
+// table maps page numbers to versions. It is immutable; with makes another one
+// that shares what did not change.
+type table struct {
+	chunks []*[chunkPages]*page
+}
+
+// get returns the version of pgno, nil for a page that nobody wrote: the lock page.
+func (t table) get(pgno uint32) *page {
+	i := int(pgno-1) / chunkPages
+	if i >= len(t.chunks) || t.chunks[i] == nil {
+		return nil
+	}
+	return t.chunks[i][int(pgno-1)%chunkPages]
+}
+
+// with returns the table of a database of commit pages in which changed
+// replace what was there.
+func (t table) with(changed []*page, commit uint32) table {
+	n := (int(commit) + chunkPages - 1) / chunkPages
+	next := table{chunks: make([]*[chunkPages]*page, n)}
+	copy(next.chunks, t.chunks)
+	own := make(map[int]bool, len(changed))
+	chunk := func(i int) *[chunkPages]*page {
+		if !own[i] {
+			c := new([chunkPages]*page)
+			if next.chunks[i] != nil {
+				*c = *next.chunks[i]
+			}
+			next.chunks[i], own[i] = c, true
+		}
+		return next.chunks[i]
+	}
+	for _, p := range changed {
+		i := int(p.pgno - 1)
+		chunk(i / chunkPages)[i%chunkPages] = p
+	}
+	// A later growth must not find what was cut off here.
+	if rest := int(commit) % chunkPages; rest != 0 && n > 0 && next.chunks[n-1] != nil {
+		tail := next.chunks[n-1][rest:]
+		for i, p := range tail {
+			if p != nil {
+				chunk(n - 1)[rest+i] = nil
+			}
+		}
+	}
+	return next
+}
+
+// all calls f for every page.
+func (t table) all(f func(*page)) {
+	for _, c := range t.chunks {
+		if c == nil {
+			continue
+		}
+		for _, p := range c {
+			if p != nil {
+				f(p)
+			}
+		}
+	}
+}
+
+// view is the database after one commit. It is immutable.
+type view struct {
+	state  commitlog.State
+	commit uint32 // pages
+	pages  table
+}
+
+// apply returns the view after f, and the pages f brought.
+func (v *view) apply(f *commitlog.File, st commitlog.State, level int) (*view, []*page) {
+	src := &source{info: commitlog.FileInfo{Level: level, Min: f.Header.MinTXID, Max: f.Header.MaxTXID, Size: int64(len(f.Raw))}}
+	pages := make([]page, len(f.Pages))
+	locs := make([]location, len(f.Pages))
+	changed := make([]*page, len(f.Pages))
+	for i, p := range f.Pages {
+		locs[i] = location{src, f.Frames[i].Off, f.Frames[i].Size}
+		pages[i].pgno, pages[i].ver = p.Pgno, src.info.Max
+		pages[i].loc.Store(&locs[i])
+		pages[i].buf.Store((*buffer)(p.Data))
+		changed[i] = &pages[i]
+	}
+	return &view{state: st, commit: f.Header.Commit, pages: v.pages.with(changed, f.Header.Commit)}, changed
+}
