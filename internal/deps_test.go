@@ -84,7 +84,7 @@ var own = map[string]string{
 var foreign = map[string]string{
 	"golang.org/x/":                       "*",
 	"github.com/aliyun/":                  "objstore/oss serverless/fc",
-	"github.com/aws/":                     "objstore/s3 serverless/aws",
+	"github.com/aws/":                     "objstore/s3 serverless/aws serverless/internal/bare",
 	"github.com/awslabs/":                 "serverless/aws",
 	"github.com/caarlos0/env/":            "config",
 	"github.com/chromedp/":                "console/consoletest",
@@ -174,7 +174,7 @@ func TestTheTablesCatch(t *testing.T) {
 		"internal/kb imports internal/config",
 		"internal/api imports internal/store",
 		"internal/new: new package; say in the table what it may import",
-		"internal/store imports github.com/aws/aws-sdk-go-v2/aws, which is for objstore/s3 serverless/aws",
+		"internal/store imports github.com/aws/aws-sdk-go-v2/aws, which is for objstore/s3 serverless/aws serverless/internal/bare",
 		"internal/retrieve imports example.com/new: new module; say in the table who may import it",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
