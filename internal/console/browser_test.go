@@ -57,7 +57,8 @@ func streams(p *page) {
 		p.Errorf("%d list items, want 3", n)
 	}
 	p.expect(p.text(".badges"), "知识库")
-	p.expect(p.text(".answer > .fine"), "1.2 s", "仅按关键词检索")
+	p.expect(p.text(".took"), "1.2 s")
+	p.expect(p.text(".answer > .fine"), "仅按关键词检索")
 	if n := p.count(".source"); n != 2 {
 		p.Errorf("%d sources shown, want the 2 cited", n)
 	}
@@ -166,6 +167,9 @@ func handsOff(p *page) {
 	p.expect(p.text("#state"), "正在等待客服接入")
 	p.open()
 	p.expect(p.text("#state"), "正在等待客服接入")
+	p.asks("客服在吗")
+	p.expect(p.text(".turn:last-child"), "消息已送达人工客服")
+	p.expect(p.text("#state"), "人工客服正在接待")
 	p.asks("保修期是多长时间？")
 	if p.count("#state") != 0 {
 		p.Error("the state stays although the machine answers again")
@@ -179,12 +183,17 @@ func quotesAndAbstains(p *page) {
 	}
 	p.asks("Can I return it?") // with CRLF line ends
 	p.expect(p.text(".turn:last-child"), "Quoted text", "not written by a model", "Within 30 days of delivery")
+	p.asks("Correct yourself")
+	if got := p.text(".turn:last-child .text"); got != "Twelve months." {
+		p.Errorf("answer = %q, want the replacement alone", got)
+	}
+	p.expect(p.text(".turn:last-child"), "not confirmed by the sources")
 	p.asks("How many days of holiday do I get?")
 	p.expect(p.text(".turn:last-child"), "does not cover", "Talk to a human")
 	p.press(".offer .button")
-	p.wait(`document.querySelectorAll(".turn").length === 4`)
+	p.wait(`document.querySelectorAll(".turn").length === 5`)
 	p.do(ended())
-	if got := p.fake.requests()[3].Query; got != "talk to a human" {
+	if got := p.fake.requests()[4].Query; got != "talk to a human" {
 		p.Errorf("asked %q, want a human", got)
 	}
 }

@@ -110,7 +110,14 @@ func answer(query string, attempt int) []kb.Event {
 		return abstention(lang)
 	case has("model", "模型") && attempt == 1:
 		return append(warranty(lang)[:4], kb.Event{Type: kb.EventError, Code: "model_unavailable", Message: "provider is down"})
-	case has("attack", "攻击"):
+	case has("客服在吗"): // a human has the conversation: the machine is silent
+		return append(begin(kb.Handoff)[:1], kb.Event{Type: kb.EventEnd, Route: kb.Handoff, Metadata: &kb.Metadata{Intent: kb.Handoff, State: "human"}})
+	case has("Correct yourself"):
+		unsupported := false
+		return append(append(begin(kb.Knowledge), words("Twenty years.")...),
+			kb.Event{Type: kb.EventReplace, Content: "Twelve months."},
+			kb.Event{Type: kb.EventEnd, Route: kb.Knowledge, Metadata: &kb.Metadata{Intent: kb.Knowledge, Supported: &unsupported}})
+	case has("attack"):
 		return attack()
 	default:
 		return warranty(lang)

@@ -65,6 +65,7 @@ export class AnswerView {
     const quoted = Boolean(turn.metadata?.quoted);
     this.node.dataset.status = turn.status;
     this.node.classList.toggle("is-quoted", quoted);
+    this.node.setAttribute("aria-busy", String(live));
     this.#badges(turn, live, quoted);
     const open = (n, chip) => this.#does.open(turn.sources, n, chip);
     renderAnswer(this.#parts.text, turn.answer, {
@@ -81,7 +82,8 @@ export class AnswerView {
   #badges(turn, live, quoted) {
     const route = routes.has(turn.route) ? turn.route : "";
     const stage = live ? (stages.has(turn.stage) ? turn.stage : "wait") : "";
-    section(this.#parts.badges, [route, quoted, stage], () => {
+    const took = turn.metadata?.duration_ms ?? 0;
+    section(this.#parts.badges, [route, quoted, stage, took], () => {
       const nodes = [];
       if (route) nodes.push(say(h("span", { class: "badge" }), `route.${route}`));
       if (quoted) {
@@ -89,6 +91,7 @@ export class AnswerView {
         const badge = h("span", { class: "badge quoted" }, icon("quote"), words);
         nodes.push(badge, say(h("span", { class: "badge-note" }), "quoted.note"));
       }
+      if (took > 0) nodes.push(h("span", { class: "took" }, took < 100 ? `${took} ms` : `${(took / 1000).toFixed(1)} s`));
       if (stage) nodes.push(h("span", { class: "stage" }, h("i", { class: "pulse", "aria-hidden": "true" }), say(h("span"), `stage.${stage}`)));
       return nodes;
     });
@@ -181,13 +184,8 @@ export class AnswerView {
   }
 
   #fine(turn) {
-    const { degraded, duration_ms: took } = turn.metadata ?? {};
-    section(this.#parts.fine, [degraded, took], () => {
-      const nodes = [];
-      if (took > 0) nodes.push(h("span", null, took < 100 ? `${took} ms` : `${(took / 1000).toFixed(1)} s`));
-      if (degraded?.length) nodes.push(say(h("span"), "degraded", { names: degraded }));
-      return nodes;
-    });
+    const names = turn.metadata?.degraded ?? [];
+    section(this.#parts.fine, names, () => (names.length ? [say(h("span"), "degraded", { names })] : []));
   }
 }
 

@@ -40,7 +40,7 @@ export class Composer {
 
   /** focus puts the caret in the box, except where that would raise a keyboard over the page. */
   focus() {
-    if (matchMedia("(pointer: fine)").matches) this.#box.focus({ preventScroll: true });
+    if (!matchMedia("(pointer: coarse)").matches) this.#box.focus({ preventScroll: true });
   }
 
   /** take puts a question into the box, after what is there. */
