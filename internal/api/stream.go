@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -61,7 +60,7 @@ func (s *sse) write(text string) error {
 }
 
 func (s *sse) send(ev kb.Event) error {
-	data, err := json.Marshal(ev)
+	data, err := encode(ev)
 	if err != nil {
 		return fmt.Errorf("encode event %s: %w", ev.Type, err)
 	}
@@ -72,7 +71,7 @@ func (s *sse) send(ev kb.Event) error {
 	if ev.Type == kb.EventEnd {
 		s.n = endAt
 	}
-	return s.write(fmt.Sprintf("id: %s.%d\ndata: %s\n\n", s.turn, s.n, data))
+	return s.write(fmt.Sprintf("id: %s.%d\ndata: %s\n", s.turn, s.n, data))
 }
 
 // beat sends comments until the returned function is called, which waits for

@@ -64,12 +64,14 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error
 		TopK: cfg.RAG.TopK, HistoryTurns: cfg.Session.MaxHistory, SessionTimeout: cfg.Session.Timeout, HandoffTimeout: cfg.Handoff.Timeout,
 	})
 	var err error
-	if a.bucket, err = openBucket(cfg); err != nil {
+	folder := false
+	if a.bucket, folder, err = openBucket(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if a.tenants, err = tenant.NewRegistry(tenant.Config{Dir: cfg.Database.BasePath, Schema: store.Schema}); err != nil {
-		return nil, err
-	}
+	a.tenants = tenant.NewRegistry(tenant.Config{
+		Bucket: a.bucket, Folder: folder, Schema: store.Schema, CacheBytes: int64(cfg.Database.CacheSize),
+		Alarm: func(err error) { log.Error("the store breaks its promises", "error", err) },
+	})
 	if err := a.bootstrap(ctx); err != nil {
 		return nil, errors.Join(err, a.tenants.Close())
 	}

@@ -2,16 +2,11 @@ package app
 
 import (
 	"context"
-	"net/url"
-	"path/filepath"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/api"
-	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/ingest"
 	"github.com/eino-qa/eino-qa/internal/kb"
-	"github.com/eino-qa/eino-qa/internal/objstore"
-	"github.com/eino-qa/eino-qa/internal/objstore/dir"
 	"github.com/eino-qa/eino-qa/internal/retrieve"
 )
 
@@ -23,6 +18,9 @@ var _ api.Backend = backend{}
 func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.Tenant, error) {
 	t, err := b.a.Tenant(ctx, id, create)
 	if err != nil {
+		return api.Tenant{}, err
+	}
+	if err := t.Store.Refresh(ctx); err != nil {
 		return api.Tenant{}, err
 	}
 	return api.Tenant{ID: id, Chat: t.Chat, Ingester: waking{t.Ingester, b.a.worker}, Documents: t.Store, Conversations: t.Store}, nil
@@ -72,24 +70,14 @@ func (f finder) Retrieve(ctx context.Context, question string, n int) (kb.Found,
 		return kb.Found{}, err
 	}
 	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers()}
-	for _, q := range res.Quotes {
+	for i, q := range res.Quotes {
+		if i > 0 && q.Score < leastQuote {
+			continue
+		}
 		found.Quotes = append(found.Quotes, kb.Quote(q))
 	}
 	return found, nil
 }
 
-// openBucket opens what storage.url names.
-func openBucket(cfg config.Config) (objstore.Bucket, error) {
-	root := cfg.Database.BasePath
-	if cfg.Storage.URL != "" {
-		u, err := url.Parse(cfg.Storage.URL)
-		if err != nil {
-			return nil, kb.E(kb.Invalid, err, "storage.url: not a URL")
-		}
-		if u.Scheme != "file" {
-			return nil, kb.E(kb.Invalid, nil, "storage.url: %s:// comes with the storage release; use a folder (file:///path) until then", u.Scheme)
-		}
-		root = filepath.FromSlash(u.Path)
-	}
-	return dir.Open(root)
-}
+// leastQuote is the least confidence of a sentence quoted beside the best one.
+const leastQuote = 0.05

@@ -9,7 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/eino-qa/eino-qa/internal/ingest"
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -70,51 +74,80 @@ func (a *App) IngestPaths(ctx context.Context, id kb.TenantID, paths []string, b
 	if err != nil {
 		return rep, err
 	}
-	ended, submitted := 0, 0
-	work := func() error {
-		return t.Ingester.Work(ctx, func(p ingest.Progress) {
-			ended++
-			if p.Err != nil {
-				rep.Failed++
-				fmt.Fprintf(problems, "%s: %v\n", p.Job.Name, p.Err)
-			} else {
-				rep.Ready++
+	b := &batch{in: t.Ingester, rep: &rep, of: len(files), bar: bar, problems: problems}
+	for group := range slices.Chunk(files, submitAhead) {
+		if err := b.submit(ctx, group); err != nil {
+			return rep, err
+		}
+		if err := t.Ingester.Work(ctx, b.ended); err != nil {
+			return rep, err
+		}
+	}
+	return rep, nil
+}
+
+// batch is the progress of IngestPaths. Its methods may be called from several
+// goroutines.
+type batch struct {
+	in       *ingest.Ingester
+	of       int
+	bar      func(done, of int, name string)
+	problems io.Writer
+
+	mu   sync.Mutex
+	rep  *Report
+	done int
+}
+
+// submit hands files in, several at a time: each waits for the disk, and
+// their commits share one wait.
+func (b *batch) submit(ctx context.Context, files []file) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(submitAtOnce)
+	for _, f := range files {
+		g.Go(func() error {
+			switch err := submit(ctx, b.in, f); {
+			case err == nil:
+			case errors.Is(err, errDuplicate):
+				b.count(&b.rep.Duplicate, f.name)
+			case kb.KindOf(err) == kb.Unsupported:
+				b.count(&b.rep.Skipped, f.name)
+			case kb.KindOf(err) != kb.Internal && kb.KindOf(err) != kb.Unavailable:
+				b.count(&b.rep.Failed, f.name)
+				fmt.Fprintf(b.problems, "%s: %v\n", f.name, err)
+			default:
+				return fmt.Errorf("%s: %w", f.name, err)
 			}
-			bar(ended+rep.Duplicate+rep.Skipped, len(files), p.Job.Name)
+			return nil
 		})
 	}
-	for _, f := range files {
-		switch err := submit(ctx, t.Ingester, f); {
-		case err == nil:
-			submitted++
-		case errors.Is(err, errDuplicate):
-			rep.Duplicate++
-		case kb.KindOf(err) == kb.Unsupported:
-			rep.Skipped++
-		case kb.KindOf(err) != kb.Internal && kb.KindOf(err) != kb.Unavailable:
-			rep.Failed++
-			ended++
-			fmt.Fprintf(problems, "%s: %v\n", f.name, err)
-		default:
-			return rep, fmt.Errorf("%s: %w", f.name, err)
-		}
-		if submitted == submitAhead {
-			submitted = 0
-			if err := work(); err != nil {
-				return rep, err
-			}
-		}
+	return g.Wait()
+}
+
+// ended counts a job.
+func (b *batch) ended(p ingest.Progress) {
+	if p.Err == nil {
+		b.count(&b.rep.Ready, p.Job.Name)
+		return
 	}
-	if err := work(); err != nil {
-		return rep, err
-	}
-	bar(len(files), len(files), "")
-	return rep, nil
+	fmt.Fprintf(b.problems, "%s: %v\n", p.Job.Name, p.Err)
+	b.count(&b.rep.Failed, p.Job.Name)
+}
+
+func (b *batch) count(n *int, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	*n++
+	b.done++
+	b.bar(min(b.done, b.of), b.of, name) // jobs of others may end with ours
 }
 
 // submitAhead is how many files are handed in before they are worked on: one
 // batch of the ingester.
 const submitAhead = 64
+
+// submitAtOnce is how many wait for the disk together; more gain nothing here.
+const submitAtOnce = 16
 
 var errDuplicate = errors.New("is there already")
 

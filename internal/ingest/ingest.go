@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/parse"
@@ -132,6 +134,9 @@ const (
 	upToBytes = 4 << 20
 )
 
+// keepAtOnce is how many originals wait for the store together.
+const keepAtOnce = 16
+
 // missingAfter is how long a job may wait for its bytes: longer than any
 // upload we accept takes.
 const missingAfter = 15 * time.Minute
@@ -226,10 +231,15 @@ func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, report func(Progre
 	if err := in.publish(ctx, works); err != nil {
 		return ended, err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(keepAtOnce)
 	for _, w := range works {
-		if err := in.keep(ctx, w); err != nil {
-			return ended, err
-		}
+		g.Go(func() error { return in.keep(ctx, w) })
+	}
+	if err := g.Wait(); err != nil {
+		return ended, err
+	}
+	for _, w := range works {
 		report(Progress{Job: w.job, Chunks: len(w.chunks)})
 	}
 	return ended + len(works), nil

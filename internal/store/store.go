@@ -39,6 +39,7 @@ func Schema(id kb.TenantID, c *tenant.Conn) error {
 type handle interface {
 	ID() kb.TenantID
 	Read(ctx context.Context, fn func(*tenant.Conn) error) error
+	Refresh(ctx context.Context) error
 	Commit(ctx context.Context, key string, fn func(*tenant.Conn) error) error
 }
 
@@ -49,6 +50,10 @@ type Store struct{ h handle }
 
 // New returns the store on h. It reads nothing.
 func New(h handle) *Store { return &Store{h: h} }
+
+// Refresh makes what follows see every commit acknowledged before now, also
+// those of other processes.
+func (s *Store) Refresh(ctx context.Context) error { return s.h.Refresh(ctx) }
 
 // Check returns kb.Unavailable when the database was written by a newer
 // program that says this one must not read or write it.

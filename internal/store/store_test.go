@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore/mem"
 	"github.com/eino-qa/eino-qa/internal/tenant"
 )
 
@@ -22,10 +23,7 @@ func open(t *testing.T) *Store {
 
 func handleOf(t *testing.T, id kb.TenantID) *tenant.Handle {
 	t.Helper()
-	reg, err := tenant.NewRegistry(tenant.Config{Dir: t.TempDir(), Schema: Schema, RunTwice: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reg := tenant.NewRegistry(tenant.Config{Bucket: new(mem.Bucket), Schema: Schema, RunTwice: true})
 	t.Cleanup(func() {
 		if err := reg.Close(); err != nil {
 			t.Error(err)

@@ -94,14 +94,6 @@ func (c *Conn) prepare(sql string) (*sqlite3.Stmt, error) {
 	return st, nil
 }
 
-func (c *Conn) close() error {
-	var errs []error
-	for _, st := range c.stmts {
-		errs = append(errs, st.Close())
-	}
-	return errors.Join(append(errs, c.db.Close())...)
-}
-
 func bind(st *sqlite3.Stmt, i int, a any) error {
 	switch v := a.(type) {
 	case nil:

@@ -1,21 +1,23 @@
 // Package tenant opens one database per tenant and hands out the two verbs
 // everything else uses: Read on a pinned snapshot, and Commit with a pure
 // function. The handle, not a parameter, carries the tenant: who holds one
-// cannot name another. It assumes that one process at a time owns the folder
-// until the commit log stands behind it (docs/ARCHITECTURE.md).
+// cannot name another. The databases are logs in object storage (package
+// logvfs), so any number of processes may have the same tenant open.
 package tenant
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/logvfs"
+	"github.com/eino-qa/eino-qa/internal/objstore"
 )
 
 // ErrCommitted is returned by Commit when its key was committed before; fn
@@ -24,123 +26,58 @@ var ErrCommitted = errors.New("this key was committed before")
 
 // Config says where databases are and how they begin.
 type Config struct {
-	Dir    string                         // folder of the databases
-	Schema func(kb.TenantID, *Conn) error // run once, in the commit that creates a tenant
+	Bucket objstore.Bucket
+	// Folder says that Bucket is a folder, where stock Litestream expects
+	// other names than in S3 and OSS.
+	Folder bool
+	// Schema is run once, in the commit that creates a tenant.
+	Schema func(kb.TenantID, *Conn) error
+	// CacheBytes bounds the pages of all open databases together; 0 = 64 MiB.
+	CacheBytes int64
+	// MaxOpen bounds how many databases stay open unused; 0 = 32. One costs
+	// about 2 MB, and opening a small one again a few round trips.
+	MaxOpen int
+	// Event counts what happens beneath; may be nil.
+	Event func(logvfs.Event)
+	// Alarm is told what must never happen; may be nil.
+	Alarm func(error)
 	// RunTwice runs every Commit function twice and discards the first run: a
 	// function with side effects shows itself. For tests.
 	RunTwice bool
 }
 
-// Registry holds the open databases of this process.
-type Registry struct {
-	cfg  Config
-	mu   sync.Mutex
-	open map[kb.TenantID]*plain
-}
-
-// NewRegistry makes the folder if it is missing and checks that it can be
-// written.
-func NewRegistry(cfg Config) (*Registry, error) {
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, kb.E(kb.Unavailable, err, "database folder %s cannot be made; set database.base_path to a folder this user may write", cfg.Dir)
-	}
-	f, err := os.CreateTemp(cfg.Dir, ".write-probe-*")
-	if err != nil {
-		return nil, kb.E(kb.Unavailable, err, "database folder %s cannot be written; give it to this user or set database.base_path", cfg.Dir)
-	}
-	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
-		return nil, fmt.Errorf("probe %s: %w", cfg.Dir, err)
-	}
-	return &Registry{cfg: cfg, open: map[kb.TenantID]*plain{}}, nil
-}
-
-// Handle is one tenant. It stays good for the life of the registry.
+// Handle is one tenant. It stays good for the life of the registry, also when
+// its database was closed meanwhile to save memory.
 type Handle struct {
 	id  kb.TenantID
 	reg *Registry
-	db  *plain
-}
-
-// Tenant returns the handle of an existing tenant, or kb.NotFound.
-func (r *Registry) Tenant(ctx context.Context, id kb.TenantID) (*Handle, error) {
-	return r.get(ctx, id, false)
-}
-
-// Create returns the handle of a tenant, making the tenant if it is new.
-func (r *Registry) Create(ctx context.Context, id kb.TenantID) (*Handle, error) {
-	return r.get(ctx, id, true)
-}
-
-func (r *Registry) get(ctx context.Context, id kb.TenantID, create bool) (*Handle, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if db := r.open[id]; db != nil {
-		return &Handle{id: id, reg: r, db: db}, nil
-	}
-	path := filepath.Join(r.cfg.Dir, string(id)+".db")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !create {
-		return nil, kb.E(kb.NotFound, err, "tenant %q does not exist", id)
-	}
-	db, err := openPlain(path, r.cfg.RunTwice)
-	if err != nil {
-		return nil, err
-	}
-	if err := db.commit(ctx, func(c *Conn) error { return r.bootstrap(id, c) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("create tenant %s: %w", id, err), db.close())
-	}
-	r.open[id] = db
-	return &Handle{id: id, reg: r, db: db}, nil
-}
-
-// bootstrap makes the tables of a new database; on an old one it does nothing.
-func (r *Registry) bootstrap(id kb.TenantID, c *Conn) error {
-	known := false
-	err := c.Query(func(*Row) error { known = true; return nil },
-		`SELECT 1 FROM sqlite_schema WHERE name = 'commit_keys'`)
-	if err != nil || known {
-		return err
-	}
-	if err := c.Script(`CREATE TABLE commit_keys (key TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID`); err != nil {
-		return err
-	}
-	return r.cfg.Schema(id, c)
-}
-
-// List returns the tenants there are, in order. Internal ones begin with '_'
-// and are left out.
-func (r *Registry) List(context.Context) ([]kb.TenantID, error) {
-	es, err := os.ReadDir(r.cfg.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("list tenants: %w", err)
-	}
-	var ids []kb.TenantID
-	for _, e := range es {
-		name, ok := strings.CutSuffix(e.Name(), ".db")
-		if id, err := kb.ParseTenant(name); ok && err == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}
-
-// Close closes every database. Nothing may use a handle after it.
-func (r *Registry) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for id, db := range r.open {
-		errs = append(errs, db.close())
-		delete(r.open, id)
-	}
-	return errors.Join(errs...)
 }
 
 // ID is the tenant this handle stands for.
 func (h *Handle) ID() kb.TenantID { return h.id }
 
 // Read calls fn on one snapshot: nothing that fn reads changes while it runs.
+// The snapshot has every commit of this process and those of others that
+// Refresh saw. fn may run again, like that of Commit.
 func (h *Handle) Read(ctx context.Context, fn func(*Conn) error) error {
-	return h.db.read(ctx, fn)
+	e, err := h.reg.acquire(ctx, h.id, false)
+	if err != nil {
+		return err
+	}
+	defer h.reg.release(e)
+	return e.db.Read(ctx, func(c *sqlite3.Conn) error { return fn(e.conn(c)) })
+}
+
+// Refresh makes the next Read see every commit that was acknowledged anywhere
+// before now. It costs two small reads of the store.
+func (h *Handle) Refresh(ctx context.Context) error {
+	e, err := h.reg.acquire(ctx, h.id, false)
+	if err != nil {
+		return err
+	}
+	defer h.reg.release(e)
+	_, err = e.db.Refresh(ctx)
+	return err
 }
 
 // Commit runs fn in a transaction, together with other waiting ones, and
@@ -148,11 +85,27 @@ func (h *Handle) Read(ctx context.Context, fn func(*Conn) error) error {
 // nothing but the database and its own results, which it sets anew each run.
 // A non-empty key makes the commit happen once: see ErrCommitted.
 func (h *Handle) Commit(ctx context.Context, key string, fn func(*Conn) error) error {
-	if key == "" {
-		return h.db.commit(ctx, fn)
+	e, err := h.reg.acquire(ctx, h.id, false)
+	if err != nil {
+		return err
 	}
-	return h.db.commit(ctx, func(c *Conn) error {
-		err := c.Exec(`INSERT OR IGNORE INTO commit_keys (key, at) VALUES (?, ?)`, key, time.Now())
+	defer h.reg.release(e)
+	return h.reg.commit(ctx, e, key, fn)
+}
+
+func (r *Registry) commit(ctx context.Context, e *entry, key string, fn func(*Conn) error) error {
+	now := time.Now()
+	return e.db.Commit(ctx, key, func(raw *sqlite3.Conn) error {
+		c := e.conn(raw)
+		if r.cfg.RunTwice {
+			if err := rehearse(c, fn); err != nil {
+				return err
+			}
+		}
+		if key == "" {
+			return fn(c)
+		}
+		err := c.Exec(`INSERT OR IGNORE INTO commit_keys (key, at) VALUES (?, ?)`, key, now)
 		if err != nil {
 			return err
 		}
@@ -161,4 +114,61 @@ func (h *Handle) Commit(ctx context.Context, key string, fn func(*Conn) error) e
 		}
 		return fn(c)
 	})
+}
+
+// rehearse runs fn and takes it back.
+func rehearse(c *Conn, fn func(*Conn) error) error {
+	if err := c.db.Exec("SAVEPOINT rehearsal"); err != nil {
+		return err
+	}
+	_ = fn(c) // a pure fn does the same again
+	return c.db.Exec("ROLLBACK TO rehearsal; RELEASE rehearsal")
+}
+
+// bootstrap makes the tables of a new database; on an old one it does nothing.
+func (r *Registry) bootstrap(id kb.TenantID) func(*Conn) error {
+	return func(c *Conn) error {
+		known := false
+		err := c.Query(func(*Row) error { known = true; return nil }, `SELECT 1 FROM sqlite_schema WHERE name = 'commit_keys'`)
+		if err != nil || known {
+			return err
+		}
+		if err := c.Script(`CREATE TABLE commit_keys (key TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID`); err != nil {
+			return err
+		}
+		return r.cfg.Schema(id, c)
+	}
+}
+
+// prefix is where a tenant's log lies.
+func prefix(id kb.TenantID) string { return tenantsPrefix + string(id) }
+
+const tenantsPrefix = "t/"
+
+// List returns the tenants there are, in order; internal ones, whose names
+// begin with '_', are left out. It costs one list call for each.
+func (r *Registry) List(ctx context.Context) ([]kb.TenantID, error) {
+	var ids []kb.TenantID
+	for after := tenantsPrefix; ; {
+		infos, _, err := r.cfg.Bucket.List(ctx, tenantsPrefix, after, 1)
+		if err != nil {
+			return nil, fmt.Errorf("list tenants: %w", err)
+		}
+		if len(infos) == 0 {
+			return ids, nil
+		}
+		name, _, _ := strings.Cut(infos[0].Key[len(tenantsPrefix):], "/")
+		if id, err := kb.ParseTenant(name); err == nil {
+			ids = append(ids, id)
+		}
+		after = tenantsPrefix + name + "0" // '0' follows '/': behind every key of this tenant
+	}
+}
+
+// notFound translates the log's word for a tenant that does not exist.
+func notFound(id kb.TenantID, err error) error {
+	if errors.Is(err, commitlog.ErrNoTenant) || errors.Is(err, commitlog.ErrDeleted) {
+		return kb.E(kb.NotFound, err, "tenant %q does not exist", id)
+	}
+	return fmt.Errorf("open tenant %s: %w", id, err)
 }
