@@ -6,12 +6,8 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +19,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/objstore/ranges"
 	"github.com/eino-qa/eino-qa/internal/objstore/transport"
 )
 
@@ -96,84 +93,24 @@ func date(m smithy.Metadata) time.Time {
 
 // Get implements objstore.Bucket.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, objstore.Info, error) {
-	return b.read(ctx, key, "", func(size int64) (int64, int64, error) {
-		if size > objstore.MaxGet {
-			return 0, 0, objstore.ErrTooLarge
-		}
-		return 0, size, nil
-	})
+	return b.reader().Whole(ctx, key)
 }
 
 // GetRange implements objstore.Bucket.
 func (b *Bucket) GetRange(ctx context.Context, key string, off, n int64) ([]byte, objstore.Info, error) {
-	if err := check(ctx, key); err != nil {
-		return nil, objstore.Info{}, err
-	}
-	if _, _, err := objstore.Span(0, off, n); err != nil {
-		return nil, objstore.Info{}, err
-	}
-	if n == 0 { // HTTP has no empty ranges
-		_, info, err := b.GetRange(ctx, key, 0, 1)
-		return nil, info, err
-	}
-	// One byte above the bound, so that a longer range is seen to be one.
-	header := rangeHeader(off, min(n, objstore.MaxGet+1))
-	return b.read(ctx, key, header, func(size int64) (int64, int64, error) { return objstore.Span(size, off, n) })
+	return b.reader().Part(ctx, key, off, n)
 }
 
-// rangeHeader asks for n bytes from off; of a suffix it can only ask for all.
-func rangeHeader(off, n int64) string {
-	switch {
-	case off < 0:
-		return "bytes=-" + strconv.FormatInt(max(off, -math.MaxInt64), 10)[1:]
-	case n > math.MaxInt64-off:
-		return fmt.Sprintf("bytes=%d-", off)
-	default:
-		return fmt.Sprintf("bytes=%d-%d", off, off+n-1)
-	}
+// Open implements objstore.Bucket. A stream that breaks is gone on with.
+func (b *Bucket) Open(ctx context.Context, key string, off int64) (io.ReadCloser, objstore.Info, error) {
+	return b.reader().Stream(ctx, key, off)
 }
 
-// read gets the bytes that span chooses, knowing the object's size, of those
-// that header asks for.
-func (b *Bucket) read(ctx context.Context, key, header string, span func(size int64) (start, n int64, err error)) (data []byte, info objstore.Info, err error) {
-	if err := check(ctx, key); err != nil {
-		return nil, objstore.Info{}, err
-	}
-	err = objstore.Retry(ctx, func() error {
-		var body io.ReadCloser
-		var start int64
-		body, start, info, err = b.open(ctx, key, header, "")
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		from, n, err := span(info.Size)
-		if err != nil {
-			return fmt.Errorf("get %s, %d bytes: %w", key, info.Size, err)
-		}
-		if from != start && n > 0 {
-			return fmt.Errorf("get %s: asked for %s, the store sent from byte %d", key, header, start)
-		}
-		data = make([]byte, n)
-		if _, err := io.ReadFull(body, data); err != nil {
-			return trouble(ctx, "get "+key, err)
-		}
-		return nil
-	})
-	if errors.Is(err, errUnsatisfiable) { // beyond the end, or an empty object
-		info, err = b.head(ctx, key)
-		return nil, info, err
-	}
-	if err != nil {
-		return nil, objstore.Info{}, err
-	}
-	return data, info, nil
+func (b *Bucket) reader() ranges.Reader {
+	return ranges.Reader{Get: b.get, Head: b.head, Trouble: trouble}
 }
 
-var errUnsatisfiable = errors.New("the range begins after the end")
-
-// open sends one GetObject. start is where the body begins in the object.
-func (b *Bucket) open(ctx context.Context, key, header, etag string) (body io.ReadCloser, start int64, info objstore.Info, err error) {
+func (b *Bucket) get(ctx context.Context, key, header, etag string) (ranges.Answer, error) {
 	in := &sdk.GetObjectInput{Bucket: &b.cfg.Bucket, Key: &key}
 	if header != "" {
 		in.Range = &header
@@ -183,93 +120,32 @@ func (b *Bucket) open(ctx context.Context, key, header, etag string) (body io.Re
 	}
 	out, err := b.client().GetObject(ctx, in)
 	if status(err) == 416 {
-		return nil, 0, objstore.Info{}, errUnsatisfiable
+		return ranges.Answer{}, ranges.ErrUnsatisfiable
 	}
 	if err != nil {
-		return nil, 0, objstore.Info{}, trouble(ctx, "get "+key, err)
+		return ranges.Answer{}, trouble(ctx, "get "+key, err)
 	}
-	info = objstore.Info{Key: key, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified).UTC(), Date: date(out.ResultMetadata)}
-	if header != "" && (out.ContentRange != nil || info.Size > 0) {
-		start, info.Size, err = parseContentRange(aws.ToString(out.ContentRange))
-		if err != nil {
-			out.Body.Close()
-			return nil, 0, objstore.Info{}, fmt.Errorf("get %s, %s: %w", key, header, err)
-		}
+	length := int64(-1)
+	if out.ContentLength != nil {
+		length = *out.ContentLength
 	}
-	return &tagged{out.Body, aws.ToString(out.ETag)}, start, info, nil
-}
-
-// tagged is a body with its object's entity tag, to go on with the same one.
-type tagged struct {
-	io.ReadCloser
-	etag string
-}
-
-// parseContentRange parses "bytes 0-9/100".
-func parseContentRange(s string) (start, size int64, err error) {
-	span, total, ok1 := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
-	first, last, ok2 := strings.Cut(span, "-")
-	start, err1 := strconv.ParseInt(first, 10, 64)
-	end, err2 := strconv.ParseInt(last, 10, 64)
-	size, err3 := strconv.ParseInt(total, 10, 64)
-	if !ok1 || !ok2 || errors.Join(err1, err2, err3) != nil || start < 0 || end < start || end >= size {
-		return 0, 0, fmt.Errorf("the store ignored the range, or a proxy dropped it: Content-Range is %q", s)
-	}
-	return start, size, nil
-}
-
-// Open implements objstore.Bucket. A stream that breaks is gone on with.
-func (b *Bucket) Open(ctx context.Context, key string, off int64) (io.ReadCloser, objstore.Info, error) {
-	if err := check(ctx, key); err != nil {
-		return nil, objstore.Info{}, err
-	}
-	header := ""
-	if off != 0 {
-		header = rangeHeader(off, math.MaxInt64)
-	}
-	var body io.ReadCloser
-	var start int64
-	var info objstore.Info
-	err := objstore.Retry(ctx, func() (err error) {
-		body, start, info, err = b.open(ctx, key, header, "")
-		return err
-	})
-	if errors.Is(err, errUnsatisfiable) {
-		info, err = b.head(ctx, key)
-		return io.NopCloser(strings.NewReader("")), info, err
-	}
-	if err != nil {
-		return nil, objstore.Info{}, err
-	}
-	etag := body.(*tagged).etag
-	return objstore.Resume(ctx, body, start, func(pos int64) (io.ReadCloser, error) {
-		r, at, _, err := b.open(ctx, key, rangeHeader(pos, math.MaxInt64), etag)
-		switch {
-		case errors.Is(err, errUnsatisfiable): // it broke after the last byte
-			return io.NopCloser(strings.NewReader("")), nil
-		case err == nil && at != pos:
-			r.Close()
-			return nil, fmt.Errorf("get %s: asked to go on at %d, the store sent from byte %d", key, pos, at)
-		}
-		return r, err
-	}), info, nil
+	return ranges.Answer{
+		Body: out.Body, Length: length, Range: aws.ToString(out.ContentRange), ETag: aws.ToString(out.ETag),
+		Modified: aws.ToTime(out.LastModified), Date: date(out.ResultMetadata),
+	}, nil
 }
 
 // head describes an object that was there a moment ago. It cannot tell an
 // absent object from an absent bucket.
-func (b *Bucket) head(ctx context.Context, key string) (info objstore.Info, err error) {
-	err = objstore.Retry(ctx, func() error {
-		out, err := b.client().HeadObject(ctx, &sdk.HeadObjectInput{Bucket: &b.cfg.Bucket, Key: &key})
-		if status(err) == 404 {
-			return fmt.Errorf("head %s: %w", key, objstore.ErrNotExist)
-		}
-		if err != nil {
-			return trouble(ctx, "head "+key, err)
-		}
-		info = objstore.Info{Key: key, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified).UTC(), Date: date(out.ResultMetadata)}
-		return nil
-	})
-	return info, err
+func (b *Bucket) head(ctx context.Context, key string) (objstore.Info, error) {
+	out, err := b.client().HeadObject(ctx, &sdk.HeadObjectInput{Bucket: &b.cfg.Bucket, Key: &key})
+	if status(err) == 404 {
+		return objstore.Info{}, fmt.Errorf("head %s: %w", key, objstore.ErrNotExist)
+	}
+	if err != nil {
+		return objstore.Info{}, trouble(ctx, "head "+key, err)
+	}
+	return objstore.Info{Key: key, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified).UTC(), Date: date(out.ResultMetadata)}, nil
 }
 
 // Create implements objstore.Bucket.
