@@ -1,0 +1,216 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/cloudwego/eino-ext/components/model/openai"
+	"github.com/cloudwego/eino-ext/components/model/qwen"
+	"github.com/cloudwego/eino/components/model"
+	"github.com/cloudwego/eino/schema"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// callOptions are this package's options of a chat call through eino.
+type callOptions struct {
+	tenant  kb.TenantID
+	bulk    bool
+	json    bool
+	noRetry bool
+	sink    func(Usage)
+	call    *call // made by Stream and Generate, which want to see it end
+}
+
+func option(set func(*callOptions)) model.Option { return model.WrapImplSpecificOptFn(set) }
+
+// WithTenant says for whom a chat call is made: tenants take turns in the
+// limiter, and Usage names them.
+func WithTenant(id kb.TenantID) model.Option {
+	return option(func(o *callOptions) { o.tenant = id })
+}
+
+// WithUsage has f told what the call took, once, when it has ended.
+func WithUsage(f func(Usage)) model.Option { return option(func(o *callOptions) { o.sink = f }) }
+
+// WithJSON asks for a JSON object (response_format json_object). A message must
+// contain the word JSON; see also JSON.
+func WithJSON() model.Option { return option(func(o *callOptions) { o.json = true }) }
+
+// WithBulk says that nobody waits for the answer: others go first, and the
+// provider's minute limits are waited out.
+func WithBulk() model.Option { return option(func(o *callOptions) { o.bulk = true }) }
+
+// WithoutRetry has a failed call fail at once.
+func WithoutRetry() model.Option { return option(func(o *callOptions) { o.noRetry = true }) }
+
+// Chat is the chat model for an eino graph, with every guarantee of this
+// package: a stream that ends with io.EOF was finished by the model, all else
+// is an error that kb.KindOf knows. It takes eino's common options (model,
+// temperature, max tokens, stop, tools) and this package's. A stream must be
+// closed; cancel its context as well to end one that hangs at once.
+func (c *Client) Chat() model.ToolCallingChatModel { return c.model }
+
+// chatModel wraps eino's client for the provider. Its zero tools mean none.
+type chatModel struct {
+	c     *Client
+	inner func() (model.ToolCallingChatModel, error) // made on first use
+}
+
+var _ model.ToolCallingChatModel = (*chatModel)(nil)
+
+// openChat makes eino's client: Qwen's for DashScope, OpenAI's elsewhere.
+func (c *Client) openChat() (model.ToolCallingChatModel, error) {
+	e := c.chat
+	if !e.on {
+		return nil, notConfigured(OpChat)
+	}
+	client := &http.Client{Transport: e} // no Timeout: it would cut streams; the endpoint has its own
+	ctx := context.Background()
+	if e.provider == DashScope {
+		return qwen.NewChatModel(ctx, &qwen.ChatModelConfig{APIKey: e.key, BaseURL: e.base.String(), Model: e.model, HTTPClient: client})
+	}
+	return openai.NewChatModel(ctx, &openai.ChatModelConfig{APIKey: e.key, BaseURL: e.base.String(), Model: e.model, HTTPClient: client})
+}
+
+// GetType names the model in eino's callbacks.
+func (m *chatModel) GetType() string { return "Guarded" }
+
+// IsCallbacksEnabled says that the model below reports to eino's callbacks.
+func (m *chatModel) IsCallbacksEnabled() bool { return true }
+
+// WithTools returns a model that offers tools.
+func (m *chatModel) WithTools(tools []*schema.ToolInfo) (model.ToolCallingChatModel, error) {
+	in, err := m.inner()
+	if err != nil {
+		return nil, err
+	}
+	with, err := in.WithTools(tools)
+	if err != nil {
+		return nil, err
+	}
+	return &chatModel{c: m.c, inner: func() (model.ToolCallingChatModel, error) { return with, nil }}, nil
+}
+
+// prepare makes the call of a chat request and the options for eino's client.
+func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bool, opts []model.Option) (context.Context, model.ToolCallingChatModel, []model.Option, error) {
+	inner, err := m.inner()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(in) == 0 {
+		return nil, nil, nil, kb.E(kb.Internal, nil, "chat without messages")
+	}
+	e := m.c.chat
+	common := model.GetCommonOptions(&model.Options{Model: &e.model}, opts...)
+	own := model.GetImplSpecificOptions(&callOptions{}, opts...)
+	k := own.call
+	if k == nil {
+		k = &call{}
+	}
+	k.op, k.model, k.stream = OpChat, *common.Model, stream
+	k.tenant, k.bulk, k.sink, k.retries = own.tenant, own.bulk, own.sink, e.retries
+	k.maxBody = 8*e.maxOutput + 64<<10 // JSON escapes a character as up to six bytes; the rest is the frame
+	if own.noRetry {
+		k.retries = 0
+	}
+	for _, msg := range in {
+		k.tokens += EstimateTokens(msg.Content) + 4 // role and delimiters
+	}
+	extra := map[string]any{}
+	if own.json && !m.c.refusesJSON(k.model) {
+		extra["response_format"] = map[string]string{"type": "json_object"}
+	}
+	if known, ok := Lookup(k.model); ok && known.Thinking && e.provider == DashScope {
+		extra["enable_thinking"] = false // a thought delays the first token, and JSON mode refuses it
+	}
+	if len(extra) > 0 {
+		opts = append(opts[:len(opts):len(opts)], openai.WithExtraFields(extra))
+	}
+	return withCall(ctx, k), inner, opts, nil
+}
+
+// Generate implements eino's model: one whole answer.
+func (m *chatModel) Generate(ctx context.Context, in []*schema.Message, opts ...model.Option) (out *schema.Message, err error) {
+	ctx, inner, opts, err := m.prepare(ctx, in, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if r := recover(); r != nil { // the client below trusts the shape of the answer
+			out, err = nil, m.explain(fmt.Errorf("%w: %v", ErrBadReply, r))
+		}
+	}()
+	out, err = inner.Generate(ctx, in, opts...)
+	if err != nil {
+		return nil, m.explain(err)
+	}
+	if err := m.check(out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// check applies to a whole answer what sse applies to a stream.
+func (m *chatModel) check(out *schema.Message) error {
+	switch {
+	case out.ResponseMeta == nil || out.ResponseMeta.FinishReason == "" || out.ResponseMeta.FinishReason == "null":
+		return m.explain(ErrTruncated)
+	case out.ResponseMeta.FinishReason == "error":
+		return m.explain(fmt.Errorf("%w: finish reason error", ErrBadReply))
+	case out.ResponseMeta.FinishReason == "content_filter":
+		return m.c.chat.classify(http.StatusOK, nil, filtered).err
+	case int64(len(out.Content)+len(out.ReasoningContent)) > m.c.chat.maxOutput:
+		return m.explain(ErrTooMuchOutput)
+	}
+	return nil
+}
+
+// Stream implements eino's model: an answer as it is written.
+func (m *chatModel) Stream(ctx context.Context, in []*schema.Message, opts ...model.Option) (*schema.StreamReader[*schema.Message], error) {
+	ctx, inner, opts, err := m.prepare(ctx, in, true, opts)
+	if err != nil {
+		return nil, err
+	}
+	sr, err := inner.Stream(ctx, in, opts...)
+	if err != nil {
+		return nil, m.explain(err)
+	}
+	sr = schema.StreamReaderWithConvert(sr, func(msg *schema.Message) (*schema.Message, error) { return msg, nil },
+		schema.WithErrWrapper(m.explain))
+	// An abandoned stream would hold a goroutine and a connection for good
+	// (facts/dependencies.md §3.2, 5), and a second Close would panic.
+	sr.SetAutomaticClose()
+	return sr, nil
+}
+
+// explain gives an error from the client below its *kb.Error: the one that the
+// endpoint made, if it is in the chain, without the client's decoration.
+func (m *chatModel) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if known, ok := errors.AsType[*kb.Error](err); ok {
+		return known
+	}
+	if errors.Is(err, context.Canceled) {
+		return kb.E(kb.Canceled, &CallError{Op: OpChat, cause: context.Canceled}, "the request was cancelled")
+	}
+	return m.c.chat.broken(context.Background(), context.Background(), badReply(err)).err
+}
+
+// badReply marks an error of the client below, which then could not read what
+// it was given, unless it is one of our sentinels already.
+func badReply(err error) error {
+	if knownCause(err) != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrBadReply, err)
+}
+
+func (c *Client) refusesJSON(model string) bool {
+	_, ok := c.noJSON.Load(model)
+	return ok
+}

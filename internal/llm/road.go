@@ -1,0 +1,96 @@
+package llm
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// road is the HTTP transport all endpoints of a client share.
+type road struct {
+	tripper func() http.RoundTripper // made on first use
+}
+
+// newRoad checks the proxy; the transport comes later. The proxy is the
+// configured one or none: only package config reads the environment.
+func newRoad(cfg Config) (*road, error) {
+	var proxy func(*http.Request) (*url.URL, error)
+	if cfg.Proxy != "" {
+		u, err := parseProxy(cfg.Proxy)
+		if err != nil {
+			return nil, err
+		}
+		proxy = http.ProxyURL(u)
+	}
+	return &road{tripper: sync.OnceValue(func() http.RoundTripper {
+		return &http.Transport{
+			Proxy:                  proxy,
+			DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    64,               // as many as calls at once
+			IdleConnTimeout:        50 * time.Second, // under the 60 s after which load balancers drop silent connections
+			TLSHandshakeTimeout:    5 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression:     true, // bounds on bodies hold for the bytes on the wire, and chunks are not held back
+		}
+	})}, nil
+}
+
+// call is what the road must know of a call. It travels in the request's
+// context because a client library lies between who makes the call and the
+// RoundTripper that carries it out.
+type call struct {
+	op      Op
+	model   string
+	tenant  kb.TenantID
+	tokens  int  // estimated, in and out
+	stream  bool // the answer is an event stream
+	bulk    bool
+	retries int
+	sink    func(Usage)
+	maxBody int64 // of a whole answer
+
+	start  time.Time
+	queued time.Duration
+	sent   int
+
+	mu    sync.Mutex
+	usage Usage
+	done  chan struct{} // closed when a stream's body is
+}
+
+// patience is how long a call waits for a provider that named a time: someone
+// in front of a screen gets quotes sooner than that, ingestion can wait out a
+// minute limit.
+func (k *call) patience() time.Duration {
+	if k.bulk {
+		return 60 * time.Second
+	}
+	return 8 * time.Second
+}
+
+// spent returns the call's accounting; complete once it has ended.
+func (k *call) spent() Usage {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.usage
+}
+
+type callKey struct{}
+
+func withCall(ctx context.Context, k *call) context.Context {
+	k.start = time.Now()
+	k.done = make(chan struct{})
+	return context.WithValue(ctx, callKey{}, k)
+}
+
+func callOf(ctx context.Context) *call {
+	k, _ := ctx.Value(callKey{}).(*call)
+	return k
+}
