@@ -86,7 +86,7 @@ func (f *fake) chat(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(kb.Answer{Answer: "In one piece [1].", Route: kb.Knowledge, Session: "s-json", Sources: warrantySources(kb.En)})
 	case has("break", "断线") && attempt == 1:
-		half := warranty(langOf(req.Query))[:5]
+		half := warranty(langOf(req.Query))[:15]
 		stream(w, r, half, manner{eol: "\n"})
 	case has("endless", "很长"):
 		endless(w, r)
