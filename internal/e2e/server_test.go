@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 // server is one running process in a folder of its own.
 type server struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	url string
 	key string
@@ -72,6 +72,11 @@ func (o *output) String() string {
 // start runs the server in dir on a free port and waits until it says that it
 // serves.
 func start(t *testing.T, dir string, env ...string) *server {
+	t.Helper()
+	return startB(t, dir, env)
+}
+
+func startB(t testing.TB, dir string, env []string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, out: new(output)}
 	s.cmd = command(dir, env)
@@ -150,7 +155,7 @@ type reply struct {
 	body   []byte
 }
 
-func (r reply) into(t *testing.T, v any) {
+func (r reply) into(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal(r.body, v); err != nil {
 		t.Fatalf("status %d, body %.300s: %v", r.status, r.body, err)
