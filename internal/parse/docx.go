@@ -1,0 +1,452 @@
+package parse
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// readDOCX reads the main text of a Word document: headings by style or
+// outline level, lists with the numbers Word computes, tables, text boxes and
+// notes. Deleted, moved-away and hidden text, fields' codes, tables of
+// contents, page headers and comments are left out.
+func (l Limits) readDOCX(ctx context.Context, data []byte, b *builder) error {
+	a, err := openArchive(data, l)
+	if err != nil {
+		return err
+	}
+	root, err := a.relations("")
+	if err != nil {
+		return err
+	}
+	main := related(root, "officeDocument")
+	if !a.has(main) {
+		main = "word/document.xml"
+	}
+	rels, err := a.relations(main)
+	if err != nil {
+		return err
+	}
+	x := &docx{ctx: ctx, b: b}
+	if x.styles, err = readStyles(a, related(rels, "styles")); err != nil {
+		return err
+	}
+	if x.numbers, err = readNumbering(a, related(rels, "numbering"), x.styles); err != nil {
+		return err
+	}
+	core, err := coreTitle(a, related(root, "core-properties"))
+	if err != nil {
+		return err
+	}
+	body, err := a.read(main)
+	if err != nil {
+		return err
+	}
+	if body == nil {
+		return kb.E(kb.Unprocessable, nil, "file: has no main document; save it again as .docx")
+	}
+	if err := x.read(body); err != nil {
+		return err
+	}
+	if err := x.writeNotes(a, related(rels, "footnotes"), related(rels, "endnotes")); err != nil {
+		return err
+	}
+	if core != "" || b.title == "" {
+		b.title = core
+	}
+	return b.tooLarge()
+}
+
+// coreTitle returns the title in the document's properties, unless a program
+// put it there for want of a better one.
+func coreTitle(a *archive, part string) (string, error) {
+	data, err := a.read(part)
+	if err != nil || data == nil {
+		return "", err
+	}
+	var p struct {
+		Title string `xml:"title"`
+	}
+	if err := decodeXML(data, &p); err != nil {
+		return "", err
+	}
+	t := oneLine(p.Title)
+	if low := strings.ToLower(t); strings.HasPrefix(low, "microsoft word") || strings.HasSuffix(low, ".doc") || strings.HasSuffix(low, ".docx") {
+		return "", nil
+	}
+	return t, nil
+}
+
+type docx struct {
+	ctx     context.Context
+	b       *builder
+	d       *xml.Decoder
+	styles  styles
+	numbers *numbering
+	group   int // of the list that the previous paragraph belongs to
+	notes   []noteRef
+	depth   int
+	tokens  int
+}
+
+// noteRef is a reference to a footnote or endnote, in the order of the text.
+type noteRef struct {
+	end bool
+	id  string
+}
+
+// maxDocxDepth bounds tables in cells and boxes in paragraphs.
+const maxDocxDepth = 40
+
+// paragraph is what a w:p holds.
+type paragraph struct {
+	style   string
+	numID   string
+	level   int // of the numbering
+	outline int // 1 to 9, 0 for none
+	text    strings.Builder
+	boxes   [][]*paragraph // text boxes that are anchored in it
+}
+
+func (x *docx) read(data []byte) error {
+	x.d = newXML(data)
+	for {
+		tok, err := x.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		start, ok := tok.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		switch start.Name.Local {
+		case "p":
+			p, err := x.paragraph()
+			if err != nil {
+				return err
+			}
+			x.write(p)
+		case "tbl":
+			if err := x.table(); err != nil {
+				return err
+			}
+		default:
+			if skippedWord(start.Name.Local) {
+				if err := x.d.Skip(); err != nil {
+					return broken(err)
+				}
+			}
+		}
+		if err := x.b.tooLarge(); err != nil {
+			return err
+		}
+	}
+}
+
+// next returns the next token and looks at the context now and then.
+func (x *docx) next() (xml.Token, error) {
+	if x.tokens++; x.tokens%4096 == 0 && x.ctx.Err() != nil {
+		return nil, x.ctx.Err()
+	}
+	tok, err := x.d.Token()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, broken(err)
+	}
+	return tok, err
+}
+
+func broken(err error) error {
+	return kb.E(kb.Unprocessable, err, "file: contains broken XML; save it again")
+}
+
+// skippedWord names the elements whose content is not part of the text.
+func skippedWord(local string) bool {
+	switch local {
+	case "del", "moveFrom", "Fallback", "sectPr", "instrText", "delText", "rt", "sdtPr", "sdtEndPr", "tblPr", "tblGrid",
+		"rubyPr", "background", "proofErr", "chart", "blip", "OLEObject", "binData":
+		return true
+	}
+	return false
+}
+
+// paragraph reads to the end of the w:p that has just begun.
+func (x *docx) paragraph() (*paragraph, error) {
+	p := &paragraph{}
+	if x.depth++; x.depth > maxDocxDepth {
+		x.depth--
+		return p, x.skip()
+	}
+	defer func() { x.depth-- }()
+	for {
+		tok, err := x.next()
+		if err != nil {
+			return nil, eof(err)
+		}
+		switch t := tok.(type) {
+		case xml.EndElement:
+			if t.Name.Local == "p" {
+				return p, nil
+			}
+		case xml.StartElement:
+			switch t.Name.Local {
+			case "pPr":
+				if err := x.properties(p, &t); err != nil {
+					return nil, err
+				}
+			case "r":
+				if err := x.run(p); err != nil {
+					return nil, err
+				}
+			case "t": // of a formula
+				if err := x.chars(&p.text); err != nil {
+					return nil, err
+				}
+			case "txbxContent":
+				if err := x.box(p); err != nil {
+					return nil, err
+				}
+			default:
+				if skippedWord(t.Name.Local) {
+					if err := x.skip(); err != nil {
+						return nil, err
+					}
+				}
+			}
+		}
+	}
+}
+
+func (x *docx) skip() error {
+	if err := x.d.Skip(); err != nil {
+		return broken(err)
+	}
+	return nil
+}
+
+// eof makes the end of the file inside an element an error.
+func eof(err error) error {
+	if errors.Is(err, io.EOF) {
+		return broken(io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// val is an element whose content is its w:val attribute.
+type val struct {
+	Val string `xml:"val,attr"`
+}
+
+// on is a toggle property: present and not switched off.
+func (v *val) on() bool {
+	return v != nil && v.Val != "0" && v.Val != "false" && v.Val != "none"
+}
+
+type numberProperties struct {
+	ID    val  `xml:"numId"`
+	Level *val `xml:"ilvl"`
+}
+
+type paragraphProperties struct {
+	Style   val               `xml:"pStyle"`
+	Number  *numberProperties `xml:"numPr"`
+	Outline *val              `xml:"outlineLvl"`
+}
+
+func (x *docx) properties(p *paragraph, start *xml.StartElement) error {
+	var pp paragraphProperties
+	if err := x.d.DecodeElement(&pp, start); err != nil {
+		return broken(err)
+	}
+	p.style = pp.Style.Val
+	s := x.styles.resolve(p.style)
+	p.outline, p.numID, p.level = s.outline, s.numID, s.level
+	if pp.Outline != nil {
+		p.outline = outlineLevel(pp.Outline.Val)
+	}
+	if n := pp.Number; n != nil {
+		if n.ID.Val != "" {
+			p.numID = n.ID.Val
+		}
+		if n.Level != nil {
+			p.level, _ = strconv.Atoi(n.Level.Val)
+		}
+	}
+	return nil
+}
+
+// run reads a w:r: the text between two changes of formatting.
+func (x *docx) run(p *paragraph) error {
+	hidden := false
+	depth := 1
+	for depth > 0 {
+		tok, err := x.next()
+		if err != nil {
+			return eof(err)
+		}
+		switch t := tok.(type) {
+		case xml.EndElement:
+			depth--
+		case xml.StartElement:
+			depth++
+			switch t.Name.Local {
+			case "rPr":
+				if hidden, err = x.hiddenRun(&t); err != nil {
+					return err
+				}
+				depth--
+			case "t":
+				var sink strings.Builder
+				if err := x.chars(&sink); err != nil {
+					return err
+				}
+				if !hidden {
+					p.text.WriteString(sink.String())
+				}
+				depth--
+			case "tab", "ptab":
+				p.text.WriteByte(' ')
+			case "br", "cr":
+				p.text.WriteRune(lineBreak)
+			case "noBreakHyphen":
+				p.text.WriteByte('-')
+			case "footnoteReference", "endnoteReference":
+				if n := x.note(t); n > 0 {
+					fmt.Fprintf(&p.text, "[%d]", n)
+				}
+			case "txbxContent":
+				if err := x.box(p); err != nil {
+					return err
+				}
+				depth--
+			default:
+				if skippedWord(t.Name.Local) {
+					if err := x.skip(); err != nil {
+						return err
+					}
+					depth--
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// hiddenRun reads a w:rPr and reports whether its run is hidden or struck out.
+func (x *docx) hiddenRun(start *xml.StartElement) (bool, error) {
+	var rp struct {
+		Vanish    *val `xml:"vanish"`
+		WebHidden *val `xml:"webHidden"`
+		Strike    *val `xml:"strike"`
+		Dstrike   *val `xml:"dstrike"`
+	}
+	if err := x.d.DecodeElement(&rp, start); err != nil {
+		return false, broken(err)
+	}
+	return rp.Vanish.on() || rp.WebHidden.on() || rp.Strike.on() || rp.Dstrike.on(), nil
+}
+
+// chars appends the characters up to the end of the element.
+func (x *docx) chars(sb *strings.Builder) error {
+	for {
+		tok, err := x.next()
+		if err != nil {
+			return eof(err)
+		}
+		switch t := tok.(type) {
+		case xml.CharData:
+			// A line end inside w:t is a blank of the file, not of the text.
+			sb.WriteString(strings.ReplaceAll(string(t), "\n", " "))
+		case xml.StartElement:
+			if err := x.skip(); err != nil {
+				return err
+			}
+		case xml.EndElement:
+			return nil
+		}
+	}
+}
+
+// box reads the paragraphs of a text box; they follow the one it hangs on.
+func (x *docx) box(p *paragraph) error {
+	var box []*paragraph
+	depth := 1
+	for depth > 0 {
+		tok, err := x.next()
+		if err != nil {
+			return eof(err)
+		}
+		switch t := tok.(type) {
+		case xml.EndElement:
+			depth--
+		case xml.StartElement:
+			switch {
+			case t.Name.Local == "p":
+				q, err := x.paragraph()
+				if err != nil {
+					return err
+				}
+				box = append(box, q)
+			case skippedWord(t.Name.Local):
+				if err := x.skip(); err != nil {
+					return err
+				}
+			default:
+				depth++
+			}
+		}
+	}
+	p.boxes = append(p.boxes, box)
+	return nil
+}
+
+// maxStyledHeading: people style whole paragraphs as headings to make them
+// bold; a longer heading is one of those.
+const maxStyledHeading = 120
+
+// write adds a paragraph of the main text to the document.
+func (x *docx) write(p *paragraph) {
+	s := tidy(p.text.String())
+	name := x.styles[p.style].name
+	switch {
+	case s == "" || strings.HasPrefix(name, "toc ") || name == "toc heading":
+	case name == "title":
+		x.group = 0
+		if x.b.title == "" {
+			x.b.title = oneLine(s)
+		}
+		x.b.heading(1, s)
+	case p.outline > 0 && utf8.RuneCountInString(s) <= maxStyledHeading:
+		x.group = 0
+		marker, _ := x.numbers.next(p.numID, p.level)
+		if marker != "" && marker != "-" {
+			s = marker + " " + s
+		}
+		x.b.heading(p.outline, s)
+	default:
+		marker, listed := x.numbers.next(p.numID, p.level)
+		if !listed {
+			x.group = 0
+			x.b.paragraph(s)
+			break
+		}
+		if x.group == 0 {
+			x.group = x.b.group()
+		}
+		x.b.item(x.group, p.level, marker, s)
+	}
+	for _, box := range p.boxes {
+		for _, q := range box {
+			x.write(q)
+		}
+	}
+}
