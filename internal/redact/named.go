@@ -63,8 +63,8 @@ func looksSecret(name, value string) bool {
 func valueEnd(s string, from int, stop string) int {
 	for {
 		to := end(s, from, stop)
-		mark := strings.Index(s[from:], Mark)
-		if mark < 0 || from+mark > to {
+		mark := strings.Index(s[from:min(to+len(Mark), len(s))], Mark)
+		if mark < 0 {
 			return to
 		}
 		from += mark + len(Mark)

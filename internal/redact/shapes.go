@@ -33,9 +33,7 @@ func token(s string, i int) (from, to int) {
 	case 'S': // their temporary form
 		return long(s, i, "STS.", 10, credential)
 	case 'e': // JSON Web Tokens
-		if f, t := long(s, i, "eyJ", 20, credential); t > 0 && strings.Count(s[f:t], ".") >= 1 {
-			return f, t
-		}
+		return long(s, i, "eyJ", 20, credential)
 	case '-':
 		return privateKey(s, i)
 	}
@@ -73,7 +71,8 @@ func privateKey(s string, i int) (from, to int) {
 	if !strings.HasPrefix(s[i:], begin) {
 		return 0, 0
 	}
-	line := end(s, i+len(begin), "\r\n\\")
+	const label = 64 // bytes; "ENCRYPTED PRIVATE KEY-----" has 26
+	line := end(s[:min(len(s), i+len(begin)+label)], i+len(begin), "\r\n\\")
 	if !strings.Contains(s[i:line], "PRIVATE KEY") {
 		return 0, 0
 	}
