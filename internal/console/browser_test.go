@@ -2,7 +2,7 @@ package console_test
 
 import (
 	"encoding/json"
-	"slices"
+	"math"
 	"strings"
 	"testing"
 
@@ -25,6 +25,7 @@ func TestConsole(t *testing.T) {
 		{"an answer asked for by keyboard streams in", "zh-CN", streams},
 		{"Enter of an input method does not send", "zh-CN", composes},
 		{"a citation opens the document at the exact quote", "zh-CN", cites},
+		{"a long document shows the text around the quote first", "en-US", readsLong},
 		{"the language follows the browser, switches and is remembered", "zh-CN", speaksTwo},
 		{"a human is one button away", "zh-CN", handsOff},
 		{"quoted text says so and abstaining offers a human", "en-US", quotesAndAbstains},
@@ -137,6 +138,26 @@ func cites(p *page) {
 	}
 }
 
+func readsLong(p *page) {
+	p.asks("A very long document?")
+	p.press(".cite")
+	p.wait(`document.querySelector("#reader mark")?.textContent === "The needle is here."`)
+	shown := value[int](p, `document.querySelector("#reader .original").textContent.length`)
+	if shown > 200_000 {
+		p.Errorf("%d characters laid out at once", shown)
+	}
+	before := value[float64](p, `document.querySelector("#reader mark").getBoundingClientRect().top`)
+	p.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#reader .more:last-child").click()`))
+	p.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#reader .more").click()`))
+	_, body := document("long", "en")
+	if got := value[string](p, `document.querySelector("#reader .original").textContent`); got != body {
+		p.Errorf("the whole document has %d bytes, want its %d unchanged", len(got), len(body))
+	}
+	if after := value[float64](p, `document.querySelector("#reader mark").getBoundingClientRect().top`); math.Abs(after-before) > 2 {
+		p.Errorf("the quote moved from %v to %v when the text before it came", before, after)
+	}
+}
+
 func speaksTwo(p *page) {
 	p.asks("年假有几天？")
 	if got := value[string](p, `document.documentElement.lang`); got != "zh-CN" {
@@ -170,7 +191,9 @@ func handsOff(p *page) {
 	p.asks("客服在吗")
 	p.expect(p.text(".turn:last-child"), "消息已送达人工客服")
 	p.expect(p.text("#state"), "人工客服正在接待")
-	p.asks("保修期是多长时间？")
+	p.press("#cancel-human")
+	p.do(ended())
+	p.expect(p.text(".turn:last-child"), "已取消转人工")
 	if p.count("#state") != 0 {
 		p.Error("the state stays although the machine answers again")
 	}
@@ -224,6 +247,11 @@ func fails(p *page) {
 	if got := p.text(".turn:last-child .text"); strings.Count(got, "Phones carry") != 1 {
 		p.Errorf("answer after a retry = %q, want it once", got)
 	}
+
+	p.asks("break it by a reset?")
+	p.expect(p.text(".turn:last-child"), "The connection broke")
+	p.press(".turn:last-child .retry")
+	p.wait(`document.querySelector('.turn:last-child[data-status="done"]')`)
 
 	p.asks("Is the model there?")
 	p.expect(p.text(".turn:last-child"), "language model is temporarily unavailable", "provider is down")
@@ -368,33 +396,5 @@ func fitsPhones(p *page) {
 		check("settings, "+lang, width)
 		p.do(chromedp.KeyEvent(kb.Escape))
 		p.wait(`!document.querySelector("#settings").open`)
-	}
-}
-
-func announces(p *page) {
-	p.do(prefers("prefers-reduced-motion", "reduce"))
-	p.do(begins("How long is the warranty?")...)
-	p.wait(`document.querySelector(".turn")`)
-	moving := value[[]string](p, `document.getAnimations().map((a) => a.animationName)`)
-	if len(moving) > 0 {
-		p.Errorf("moving in spite of prefers-reduced-motion: %v", moving)
-	}
-	p.do(ended())
-	said := value[[]string](p, `[...document.querySelectorAll("#announcer p")].map((n) => n.textContent)`)
-	if len(said) < 3 || len(said) > 8 {
-		p.Errorf("announced %d times: %q; want the start, sentences and the end", len(said), said)
-	}
-	all := strings.Join(said, "|")
-	p.expect(all, "Question sent", "12 months", "Answer complete, 3 sources")
-	if strings.ContainsAny(all, "[]*`") {
-		p.Errorf("announced %q, want no markers and no markup", all)
-	}
-	p.do(begins("endless")...)
-	p.wait(`document.querySelector(".turn:last-child .text")?.innerText.includes("Sentence 15")`)
-	if n := value[int](p, `document.querySelectorAll("#announcer p").length`) - len(said); n > 3 {
-		p.Errorf("announced %d times while 15 sentences came in 0.6 s, want a pace that can be followed", n)
-	}
-	if live := value[[]string](p, `[...document.querySelectorAll("main [aria-live], main [role=log]")].map((n) => n.className)`); slices.ContainsFunc(live, func(s string) bool { return s != "" }) {
-		p.Errorf("live regions in the conversation: %v", live)
 	}
 }

@@ -1,6 +1,8 @@
 package console_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -44,4 +46,32 @@ func contrasts(p *page) {
 	p.press("#open-settings")
 	p.do(chromedp.Focus(chromedp.CSS("#tenant-id")), chromedp.KeyEvent("WRONG"), enter())
 	check("settings")
+}
+
+func announces(p *page) {
+	p.do(prefers("prefers-reduced-motion", "reduce"))
+	p.do(begins("How long is the warranty?")...)
+	p.wait(`document.querySelector(".turn")`)
+	moving := value[[]string](p, `document.getAnimations().map((a) => a.animationName)`)
+	if len(moving) > 0 {
+		p.Errorf("moving in spite of prefers-reduced-motion: %v", moving)
+	}
+	p.do(ended())
+	said := value[[]string](p, `[...document.querySelectorAll("#announcer p")].map((n) => n.textContent)`)
+	if len(said) < 3 || len(said) > 8 {
+		p.Errorf("announced %d times: %q; want the start, sentences and the end", len(said), said)
+	}
+	all := strings.Join(said, "|")
+	p.expect(all, "Question sent", "12 months", "Answer complete, 3 sources")
+	if strings.ContainsAny(all, "[]*`") {
+		p.Errorf("announced %q, want no markers and no markup", all)
+	}
+	p.do(begins("endless")...)
+	p.wait(`document.querySelector(".turn:last-child .text")?.innerText.includes("Sentence 15")`)
+	if n := value[int](p, `document.querySelectorAll("#announcer p").length`) - len(said); n > 3 {
+		p.Errorf("announced %d times while 15 sentences came in 0.6 s, want a pace that can be followed", n)
+	}
+	if live := value[[]string](p, `[...document.querySelectorAll("main [aria-live], main [role=log]")].map((n) => n.className)`); slices.ContainsFunc(live, func(s string) bool { return s != "" }) {
+		p.Errorf("live regions in the conversation: %v", live)
+	}
 }

@@ -95,18 +95,23 @@ func (p *page) asks(queries ...string) {
 	p.do(asks(queries...)...)
 }
 
-// press clicks the last element that matches, as a person would.
+// press clicks the last element that matches, as a person would: when it has
+// come to rest.
 func (p *page) press(selector string) {
 	p.Helper()
 	p.wait(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
-	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
-			`void [...document.querySelectorAll(%q)].at(-1).scrollIntoView({block: "nearest"})`, selector))(ctx, tab)
-		return err
-	}))
-	at := value[[]float64](p, fmt.Sprintf(`(() => {
-		const box = [...document.querySelectorAll(%q)].at(-1).getBoundingClientRect();
-		return [box.x + box.width / 2, box.y + box.height / 2];
+	at := value[[]float64](p, fmt.Sprintf(`(async () => {
+		const frames = async (n) => { while (n-- > 0) await new Promise(requestAnimationFrame); };
+		const place = () => {
+			const box = [...document.querySelectorAll(%q)].at(-1).getBoundingClientRect();
+			return [box.x + box.width / 2, box.y + box.height / 2];
+		};
+		[...document.querySelectorAll(%[1]q)].at(-1).scrollIntoView({block: "nearest"});
+		for (let last = []; String(last) !== String(place());) {
+			last = place();
+			await frames(3);
+		}
+		return place();
 	})()`, selector))
 	p.do(chromedp.MouseClickXY(at[0], at[1]))
 }

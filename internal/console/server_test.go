@@ -88,6 +88,9 @@ func (f *fake) chat(w http.ResponseWriter, r *http.Request) {
 	case has("break", "断线") && attempt == 1:
 		half := warranty(langOf(req.Query))[:15]
 		stream(w, r, half, manner{eol: "\n"})
+		if has("reset") {
+			panic(http.ErrAbortHandler) // the connection breaks instead of ending
+		}
 	case has("endless", "很长"):
 		endless(w, r)
 	default:
@@ -102,6 +105,8 @@ func answer(query string, attempt int) []kb.Event {
 		return slices.ContainsFunc(words, func(s string) bool { return strings.Contains(query, s) })
 	}
 	switch {
+	case has("取消转人工"):
+		return append(append(begin(kb.Handoff)[:1], words("已取消转人工。")...), kb.Event{Type: kb.EventEnd, Route: kb.Handoff, Metadata: &kb.Metadata{Intent: kb.Direct}})
 	case has("转人工", "talk to a human"):
 		return handoff(lang)
 	case has("退货", "return"):
@@ -112,6 +117,9 @@ func answer(query string, attempt int) []kb.Event {
 		return append(warranty(lang)[:4], kb.Event{Type: kb.EventError, Code: "model_unavailable", Message: "provider is down"})
 	case has("客服在吗"): // a human has the conversation: the machine is silent
 		return append(begin(kb.Handoff)[:1], kb.Event{Type: kb.EventEnd, Route: kb.Handoff, Metadata: &kb.Metadata{Intent: kb.Handoff, State: "human"}})
+	case has("very long"):
+		sources := []kb.Citation{cite("long", kb.En, "", "The needle is here.", "", "Middle", .9)}
+		return append(append(begin(kb.Knowledge), words("It is there [1].")...), kb.Event{Type: kb.EventEnd, Sources: sources, Metadata: &kb.Metadata{Intent: kb.Knowledge}})
 	case has("Correct yourself"):
 		unsupported := false
 		return append(append(begin(kb.Knowledge), words("Twenty years.")...),
@@ -292,6 +300,9 @@ func document(name string, lang kb.Lang) (title, body string) {
 			"2. Term\n\nPhones carry a warranty of twelve months, counted from the day after delivery. Batteries and chargers carry six months.\n\n" +
 			"3. Exclusions\n\nDamage by liquid, drops or pressure is not covered. Neither are devices opened or changed by others.\n\n" +
 			strings.Repeat("Further terms apply as published; changes are announced thirty days ahead.\n\n", 30)
+	case "long/en": // 2 MB
+		hay := strings.Repeat("干草 hay 😀 stack.\n", 45_000)
+		return "A long document", hay + "The needle is here.\n" + hay
 	case "returns/zh":
 		return "退货说明", strings.Repeat("订单与配送的说明请见另文，此处不再重复。😀\n\n", 40) +
 			"退货条件\n\n自签收之日起 7 天内，商品完好、配件齐全，可以申请无理由退货。定制商品除外。\n\n退款原路返回，3 个工作日内到账。"

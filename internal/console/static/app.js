@@ -29,6 +29,10 @@ async function startOver() {
 
 byId("new-chat").addEventListener("click", startOver);
 byId("human").addEventListener("click", () => chat.human());
+byId("cancel-human").addEventListener("click", () => {
+  chat.cancel();
+  composer.focus();
+});
 byId("language").addEventListener("click", () => setLanguage(language() === "zh" ? "en" : "zh"));
 
 // Escape stops the answer, unless an open dialog or an input method wants it.

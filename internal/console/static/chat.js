@@ -60,6 +60,11 @@ export class Chat {
     this.ask(t("humanQuery"));
   }
 
+  /** cancel takes the request for a person back. */
+  cancel() {
+    this.ask(t("cancelQuery"));
+  }
+
   /** stop ends the answer under way and keeps what has arrived. */
   stop() {
     this.#abort?.abort();

@@ -9,7 +9,8 @@ import { readEvents } from "./stream.js";
 /**
  * ask posts a question and yields the protocol's events ({type, …}) in order,
  * each with the id of its SSE event as eventID. It throws a Failure, or what
- * fetch throws. resume is the last eventID seen of the same question when its
+ * fetch throws. An event of our own, opened, comes first, when the server has
+ * begun to reply. resume is the last eventID seen of the same question when its
  * stream broke: the server may replay instead of answering anew.
  */
 export async function* ask({ query, session, resume, signal }) {
@@ -28,6 +29,7 @@ export async function* ask({ query, session, resume, signal }) {
     method: "POST", headers, body: JSON.stringify(body), signal, cache: "no-store",
   });
   if (!response.ok) throw await httpFailure(response);
+  yield { type: "opened" };
   if (response.status === 204) { // the turn had been seen whole
     yield { type: "end", eventID: resume };
     return;

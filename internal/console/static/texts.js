@@ -17,6 +17,8 @@ export const texts = {
     "stop": "停止作答",
     "human": "转人工",
     "humanQuery": "转人工",
+    "cancel": "取消转人工",
+    "cancelQuery": "取消转人工",
     "latest": "回到最新",
 
     "welcome.title": "想查什么？",
@@ -91,6 +93,7 @@ export const texts = {
     "fail.503": "服务暂时不可用。",
     "fail.stream": "作答途中出错。",
     "fail.not_saved": "回答没能保存，可能不完整；重试会重新作答。",
+    "fail.taken_over": "人工客服已接手对话，这次回答没有发出。",
     "fail.stream_lost": "这次回答已经丢失，请重新提问。",
     "fail.model_unavailable": "语言模型暂时不可用。",
 
@@ -125,6 +128,8 @@ export const texts = {
     "stop": "Stop answering",
     "human": "Talk to a human",
     "humanQuery": "talk to a human",
+    "cancel": "Cancel",
+    "cancelQuery": "cancel",
     "latest": "Latest",
 
     "welcome.title": "What would you like to know?",
@@ -199,6 +204,7 @@ export const texts = {
     "fail.503": "The service is temporarily unavailable.",
     "fail.stream": "Something went wrong while answering.",
     "fail.not_saved": "The answer could not be saved and may be incomplete. Retrying asks again.",
+    "fail.taken_over": "A human agent took over before this answer was finished.",
     "fail.stream_lost": "This answer was lost. Please ask again.",
     "fail.model_unavailable": "The language model is temporarily unavailable.",
 
@@ -223,14 +229,14 @@ export const texts = {
 // Questions on the empty page. They fit the sample knowledge base that a fresh
 // server loads; other knowledge bases only lose a hint.
 export const samples = {
-  zh: ["退货要在几天之内申请？", "发货之后多久能收到？", "怎么开发票？", "保修期是多长时间？"],
-  en: ["How many days do I have to return an item?", "How long does delivery take?", "How do I get an invoice?", "How long is the warranty?"],
+  zh: ["签收后几天内可以退货？", "保修期是多久？", "E05 是什么故障？", "怎么恢复出厂设置？"],
+  en: ["How many days do I have to return an item?", "How long does the warranty last?", "What does error code E05 mean?", "How do I do a factory reset?"],
 };
 
 // The degraded modes of metadata.degraded that have words; others show as named.
 const modes = {
-  zh: { lexical: "仅按关键词检索", no_model: "未使用语言模型", no_cache: "未使用缓存", no_rerank: "未精排", stale: "数据可能不是最新" },
-  en: { lexical: "keyword search only", no_model: "no language model", no_cache: "no cache", no_rerank: "no reranking", stale: "data may be out of date" },
+  zh: { lexical: "仅按关键词检索", quotes: "未使用语言模型", compute: "未使用缓存", stale: "数据可能不是最新" },
+  en: { lexical: "keyword search only", quotes: "no language model", compute: "no cache", stale: "data may be out of date" },
 };
 
 function modesOf(lang, names) {

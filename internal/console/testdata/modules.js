@@ -72,6 +72,20 @@ export const checks = {
     const parser = new EventParser();
     return [parser.push(bytes("id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n")).map((e) => e.id), ["1", "1", "2"]];
   },
+  "random bytes parse the same however they are cut": () => {
+    let seed = 7;
+    const next = (n) => (seed = (seed * 48271) % 2147483647) % n;
+    const parts = ["data: ", "data", ":", "\r", "\n", "\r\n", "\n\n", "id: 1", "中", "😀", " ", "x"].map(bytes);
+    const wrong = [];
+    for (let round = 0; round < 300; round++) {
+      const stream = new Uint8Array(Array.from({ length: 30 }, () => (next(8) ? [...parts[next(parts.length)]] : [next(256)])).flat());
+      const want = JSON.stringify(parsed(stream));
+      for (const size of [1, 2, 3, 5]) {
+        if (JSON.stringify(parsed(stream, size)) !== want) wrong.push([...stream].join(" "));
+      }
+    }
+    return [wrong, []];
+  },
   "an endless line is refused": () => [caught(() => {
     const parser = new EventParser();
     for (let i = 0; i < 10; i++) parser.push(bytes("x".repeat(1 << 20)));
