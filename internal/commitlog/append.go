@@ -80,8 +80,11 @@ func (l *Log) appendFile(ctx context.Context, st State, f *File) (State, error) 
 	// The slot is ours. It counts if nobody can have deleted an earlier
 	// owner of it, and whoever deletes raises the boundary first.
 	b, err := l.advance(ctx, st.Lineage, st.Boundary)
-	if err != nil {
-		return st, fmt.Errorf("commit %d: %w: %w", id, ErrUnknown, err)
+	for n := 1; err != nil; n++ {
+		if l.backoff(ctx, n) != nil || errors.Is(err, ErrCorrupt) {
+			return st, fmt.Errorf("commit %d: %w: %w", id, ErrUnknown, err)
+		}
+		b, err = l.advance(ctx, st.Lineage, st.Boundary)
 	}
 	if id <= b.TXID {
 		return st, fmt.Errorf("commit %d at boundary %d: %w: %w", id, b.TXID, ErrStale, ErrUnknown)

@@ -46,8 +46,12 @@ func (l *Log) advance(ctx context.Context, lin Lineage, known Boundary) (Boundar
 	if !l.cfg.Has(GuardBoundary) {
 		return known, nil
 	}
-	for n := 1; ; {
-		next, err := l.readBoundary(ctx, lin, known.Generation+1)
+	for {
+		var next Boundary
+		err := l.retry(ctx, func() (err error) {
+			next, err = l.readBoundary(ctx, lin, known.Generation+1)
+			return err
+		})
 		switch {
 		case err == nil:
 			known = next
@@ -56,10 +60,7 @@ func (l *Log) advance(ctx context.Context, lin Lineage, known Boundary) (Boundar
 		case errors.Is(err, ErrCorrupt):
 			return known, l.alarm(err)
 		default:
-			if werr := l.backoff(ctx, n); werr != nil {
-				return known, fmt.Errorf("read boundary of %s: %w", l.Root(lin), err)
-			}
-			n++
+			return known, fmt.Errorf("read boundary of %s: %w", l.Root(lin), err)
 		}
 	}
 }

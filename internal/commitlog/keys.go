@@ -21,14 +21,14 @@ const (
 
 // levelWidth is how many commits one file of a level holds; each is 32 of the
 // level below, so a plan has at most 31+31+127 files after its snapshot.
-func levelWidth(level int) ltx.TXID {
+func (l *Log) levelWidth(level int) ltx.TXID {
 	switch level {
 	case 1:
-		return CompactEvery
+		return l.cfg.CompactEvery
 	case 2:
-		return CompactEvery * 32
+		return l.cfg.CompactEvery * 32
 	case 3:
-		return CompactEvery * 32 * 32
+		return l.cfg.CompactEvery * 32 * 32
 	}
 	return 1
 }

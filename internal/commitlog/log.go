@@ -55,9 +55,8 @@ const (
 	PageSize = 4096
 	// MaxCommitBytes bounds one commit's file (DESIGN §4).
 	MaxCommitBytes = 16 << 20
-	// CompactEvery is how many commits a level-1 file holds (DESIGN §4).
-	CompactEvery = 128
 
+	defaultCompactEvery  = 128              // commits in a level-1 file (DESIGN §4)
 	defaultCallTimeout   = 10 * time.Second // one store call; a 16 MiB put at 2 MB/s takes 8 s
 	defaultCommitTimeout = 30 * time.Second // a commit with its retries; API gateways give up at 29-30 s
 	fetchParallel        = 32               // facts/storage.md §4.5: 500 commits in 395 ms with 32
@@ -79,6 +78,7 @@ type Config struct {
 	NodeID        uint64        // identifies this instance in its commits; 0 = random
 	CallTimeout   time.Duration // of one store call; 0 = 10 s
 	CommitTimeout time.Duration // of one commit with its retries; 0 = 30 s
+	CompactEvery  ltx.TXID      // commits in a level-1 file; 0 = 128. All instances of a tenant must agree
 	TempDir       string        // for snapshots that do not fit into memory; "" = os.TempDir
 	Rand          io.Reader     // 0 = crypto/rand; tests pass a seeded one
 	// OnAlarm is told what must never happen and needs an operator: a
@@ -112,6 +112,9 @@ func New(b objstore.Bucket, prefix string, cfg Config) (*Log, error) {
 	}
 	if cfg.CommitTimeout == 0 {
 		cfg.CommitTimeout = defaultCommitTimeout
+	}
+	if cfg.CompactEvery == 0 {
+		cfg.CompactEvery = defaultCompactEvery
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

@@ -68,7 +68,7 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 		p, _ := chain(slices.Concat(lists[:i]...), to, floor.TXID)
 		after := FileInfo{Level: level, Min: 1}
 		if n := len(p); n > 0 {
-			w := levelWidth(level)
+			w := l.levelWidth(level)
 			after.Min = p[n-1].Max/w*w + 1 // of the file that holds the next commit
 		}
 		after.Max = after.Min - 1 // sorts before that file
@@ -249,7 +249,9 @@ func (l *Log) readPlan(ctx context.Context, p *Plan, whole int64) ([]*Source, er
 	g.SetLimit(fetchParallel)
 	for i, f := range p.Files {
 		g.Go(func() (err error) {
-			if all || f.Size <= small {
+			// A commit may expire and its slot be taken by a late write: its
+			// pages are known by their content. The first is never late.
+			if all || f.Size <= small || f.Level == LevelCommit && f.Max > 1 {
 				srcs[i], err = l.readWhole(gctx, p.Lineage, f)
 			} else {
 				srcs[i], err = l.readEnds(gctx, p.Lineage, f)

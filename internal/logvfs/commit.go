@@ -177,6 +177,28 @@ func (db *DB) attempt(ctx context.Context, im *image, v *view, batch []*request)
 	return db.validate(ctx, im, v)
 }
 
+// tidy compacts what the last commit made complete. The outcomes are delivered
+// already; only the leader's caller waits for it. A failure is repaired by
+// whoever completes the next range, or by the scheduled backup.
+func (db *DB) tidy(ctx context.Context) {
+	db.mu.Lock()
+	im := db.im
+	db.mu.Unlock()
+	if im == nil {
+		return
+	}
+	st := im.stateOf(im.current())
+	if st.TXID%db.log.Config().CompactEvery != 0 || st.TXID == db.tidied {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.log.Config().CommitTimeout)
+	defer cancel()
+	if err := db.log.Tidy(ctx, st); err != nil {
+		db.event(EventUntidy)
+	}
+	db.tidied = st.TXID
+}
+
 // closure runs one request between savepoints: what it returns decides
 // whether its changes stay in the batch.
 func (c *conn) closure(r *request) error {

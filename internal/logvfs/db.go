@@ -15,6 +15,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
+	"github.com/superfly/ltx"
 
 	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -54,6 +55,7 @@ const (
 	EventConflict Event = "conflict" // a commit lost its slot and ran again
 	EventReload   Event = "reload"   // the local state was dropped and loaded anew
 	EventUnknown  Event = "unknown"  // a commit's outcome stayed unknown
+	EventUntidy   Event = "untidy"   // compaction on the way failed; the next one repairs it
 	EventAlarm    Event = "alarm"    // an operator must look; Config.Log.OnAlarm has the error
 )
 
@@ -62,6 +64,7 @@ const (
 type DB struct {
 	log     *commitlog.Log
 	cfg     Config
+	past    *Past // nil: the present
 	fs      *fileSystem
 	vfsName string
 	conns   atomic.Uint64
@@ -78,6 +81,7 @@ type DB struct {
 	rtt     time.Duration // moving average; of the leader
 	foreign time.Time     // when another instance's commit was last met; of the leader
 	resume  time.Time     // the next commit waits until then; of the leader
+	tidied  ltx.TXID      // the last commit that was compacted on the way; of the leader
 }
 
 // turn is a lock that can be waited for with a context.
@@ -98,6 +102,23 @@ func (t turn) unlock() { <-t }
 // reads its newest state. The result is strong: it has every commit that was
 // acknowledged anywhere before Open was called.
 func Open(ctx context.Context, b objstore.Bucket, prefix string, cfg Config) (*DB, error) {
+	return open(ctx, b, prefix, nil, cfg)
+}
+
+// Past is a database as it was: commit TXID of the lineage that Head names.
+type Past struct {
+	Head commitlog.Head
+	TXID ltx.TXID // 0 = the lineage's newest
+}
+
+// OpenPast opens what a tenant was, for looking and comparing: Commit is
+// refused, Refresh does nothing.
+func OpenPast(ctx context.Context, b objstore.Bucket, prefix string, p Past, cfg Config) (*DB, error) {
+	cfg.Create = false
+	return open(ctx, b, prefix, &p, cfg)
+}
+
+func open(ctx context.Context, b objstore.Bucket, prefix string, past *Past, cfg Config) (*DB, error) {
 	if cfg.Cache == nil {
 		cfg.Cache = NewCache(defaultCacheBytes)
 	}
@@ -110,7 +131,7 @@ func Open(ctx context.Context, b objstore.Bucket, prefix string, cfg Config) (*D
 	if cfg.Readers == 0 {
 		cfg.Readers = defaultReaders
 	}
-	db := &DB{cfg: cfg, fs: &fileSystem{waiting: map[string]*file{}}, loading: make(turn, 1)}
+	db := &DB{past: past, cfg: cfg, fs: &fileSystem{waiting: map[string]*file{}}, loading: make(turn, 1)}
 	alarm := cfg.Log.OnAlarm
 	cfg.Log.OnAlarm = func(err error) {
 		db.event(EventAlarm)
@@ -175,7 +196,7 @@ func (db *DB) load(ctx context.Context) error {
 	if have {
 		return nil
 	}
-	ld, err := db.log.Load(ctx, db.cfg.WholeBytes)
+	ld, err := db.loadLog(ctx)
 	if db.cfg.Create && (errors.Is(err, commitlog.ErrNoTenant) || errors.Is(err, commitlog.ErrDeleted)) {
 		if _, err = db.log.Create(ctx); err == nil {
 			ld, err = db.log.Load(ctx, db.cfg.WholeBytes)
@@ -196,6 +217,17 @@ func (db *DB) load(ctx context.Context) error {
 	}
 	db.im = im
 	return nil
+}
+
+func (db *DB) loadLog(ctx context.Context) (*commitlog.Loaded, error) {
+	if db.past == nil {
+		return db.log.Load(ctx, db.cfg.WholeBytes)
+	}
+	ld, err := db.log.LoadAt(ctx, db.past.Head, db.past.TXID, db.cfg.WholeBytes)
+	if _, ok := errors.AsType[*commitlog.SealedError](err); ok {
+		err = nil // a seal changes no page
+	}
+	return ld, err
 }
 
 // drop forgets im, so that the next call loads anew. Connections on it are
@@ -349,6 +381,9 @@ func (db *DB) giveBack(c *conn, broken bool) {
 // a snapshot from before may miss commits, and in one rare case (a late write
 // under the boundary) shows one that never counted.
 func (db *DB) Refresh(ctx context.Context) (commitlog.Position, error) {
+	if db.past != nil {
+		return db.Position(), nil
+	}
 	err := db.refresh.do(ctx, func() error { return db.refreshOnce(ctx) })
 	if err != nil {
 		return commitlog.Position{}, classify(err)

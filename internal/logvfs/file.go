@@ -319,11 +319,20 @@ func (f *file) change() (c commitlog.Change, err error) {
 		return c, fmt.Errorf("page 1 counts %d pages of %d: %w", c.Commit, f.size, commitlog.ErrCorrupt)
 	}
 	c.Post = v.state.Checksum
-	old := func(n uint32) (*buffer, error) {
+	// take returns page n of the view and takes it out of the checksum.
+	take := func(n uint32) (*buffer, ltx.Checksum, error) {
 		if n > v.commit || n == lock {
-			return nil, nil
+			return nil, c.Post, nil
 		}
-		return f.im.read(f.ctx, v, n)
+		b, err := f.im.read(f.ctx, v, n)
+		if err != nil || b == nil {
+			return nil, c.Post, err
+		}
+		sum := v.pages.get(n).sum
+		if sum == 0 {
+			sum = commitlog.ChecksumPage(commitlog.Page{Pgno: n, Data: b[:]})
+		}
+		return b, ltx.ChecksumFlag | (c.Post ^ sum), nil
 	}
 	numbers := make([]uint32, 0, len(f.dirty))
 	for n := range f.dirty {
@@ -338,7 +347,7 @@ func (f *file) change() (c commitlog.Change, err error) {
 	}
 	slices.Sort(numbers)
 	for _, n := range numbers {
-		was, err := old(n)
+		was, rest, err := take(n)
 		if err != nil {
 			return c, err
 		}
@@ -346,22 +355,15 @@ func (f *file) change() (c commitlog.Change, err error) {
 		if now == nil {
 			now = new(buffer)
 		}
-		if was != nil {
-			if *was == *now {
-				continue
-			}
-			c.Post = commitlog.XorChecksum(c.Post, commitlog.Page{Pgno: n, Data: was[:]})
+		if was != nil && *was == *now {
+			continue
 		}
 		p := commitlog.Page{Pgno: n, Data: now[:]}
-		c.Pages, c.Post = append(c.Pages, p), commitlog.XorChecksum(c.Post, p)
+		c.Pages, c.Post = append(c.Pages, p), commitlog.XorChecksum(rest, p)
 	}
 	for n := c.Commit + 1; n <= v.commit; n++ { // cut off
-		was, err := old(n)
-		if err != nil {
+		if _, c.Post, err = take(n); err != nil {
 			return c, err
-		}
-		if was != nil {
-			c.Post = commitlog.XorChecksum(c.Post, commitlog.Page{Pgno: n, Data: was[:]})
 		}
 	}
 	return c, nil

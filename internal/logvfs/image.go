@@ -87,9 +87,8 @@ func (v *view) extend(f *commitlog.File, s *commitlog.Source) (*view, []*page) {
 		pages[i].loc.Store(&locs[i])
 		changed[i] = &pages[i]
 		if end := fr.Off + fr.Size; end <= int64(len(s.Begin)) {
-			b := new(buffer)
 			// A broken frame is met again, and reported, when it is needed.
-			if n, err := commitlog.DecodeFrame(s.Begin[fr.Off:end], b[:]); err == nil && n == fr.Pgno {
+			if b, err := pages[i].decode(s.Begin[fr.Off:end]); err == nil {
 				pages[i].buf.Store(b)
 			}
 		}
@@ -108,7 +107,7 @@ func (v *view) verify() error {
 		if p == nil {
 			return fmt.Errorf("page %d is in no file: %w", n, commitlog.ErrCorrupt)
 		}
-		sum = commitlog.XorChecksum(sum, commitlog.Page{Pgno: n, Data: p.buf.Load()[:]})
+		sum = ltx.ChecksumFlag | (sum ^ p.sum)
 	}
 	if sum != v.state.Checksum {
 		return fmt.Errorf("database checksum %s after commit %d, want %s: %w", sum, v.state.TXID, v.state.Checksum, commitlog.ErrCorrupt)
@@ -208,14 +207,19 @@ func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
 		delete(im.flights, fl)
 		im.mu.Unlock()
 		close(wait)
-		if err == nil || !errors.Is(err, objstore.ErrNotExist) {
+		missing, damaged := errors.Is(err, objstore.ErrNotExist), errors.Is(err, commitlog.ErrCorrupt)
+		if !missing && !damaged {
 			return b, err
 		}
-		// Its file expired: a newer whole database has the same version.
-		if tries++; tries > 2 {
-			return nil, fmt.Errorf("page %d: %w: %w", p.pgno, commitlog.ErrStale, err)
+		// Its file expired, and maybe a late write took its name: a newer
+		// file has the same version.
+		if _, rerr := im.rebase(ctx); rerr != nil {
+			return nil, rerr
 		}
-		if _, err := im.rebase(ctx); err != nil {
+		if tries++; p.loc.Load() == loc || tries > 3 {
+			if missing {
+				err = fmt.Errorf("page %d: %w: %w", p.pgno, commitlog.ErrStale, err)
+			}
 			return nil, err
 		}
 	}
@@ -232,15 +236,14 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 	if int64(len(raw)) < loc.size {
 		return nil, fmt.Errorf("page %d of %s: file ends early: %w", p.pgno, loc.file.info, commitlog.ErrCorrupt)
 	}
-	b := new(buffer)
-	pgno, err := commitlog.DecodeFrame(raw[:loc.size], b[:])
-	if err != nil || pgno != p.pgno {
-		return nil, fmt.Errorf("page %d of %s: holds page %d: %w", p.pgno, loc.file.info, pgno, errors.Join(err, commitlog.ErrCorrupt))
+	b, err := p.decode(raw[:loc.size])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", loc.file.info, err)
 	}
 	p.buf.Store(b)
 	got := []*page{p}
 	cur := im.current()
-	for at := loc.size; ; {
+	for pgno, at := p.pgno, loc.size; ; {
 		q := cur.pages.get(pgno + 1)
 		if q == nil {
 			break
@@ -250,8 +253,8 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 			break
 		}
 		if q.buf.Load() == nil {
-			qb := new(buffer)
-			if n, err := commitlog.DecodeFrame(raw[at:at+l.size], qb[:]); err != nil || n != q.pgno {
+			qb, err := q.decode(raw[at : at+l.size])
+			if err != nil {
 				break // reported when it is needed
 			}
 			q.buf.Store(qb)
@@ -260,6 +263,19 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 		pgno, at = q.pgno, at+l.size
 	}
 	im.cache.add(got...)
+	return b, nil
+}
+
+// decode reads p from its frame and checks that it is p.
+func (p *page) decode(frame []byte) (*buffer, error) {
+	b := new(buffer)
+	pgno, err := commitlog.DecodeFrame(frame, b[:])
+	if err != nil {
+		return nil, fmt.Errorf("page %d: %w", p.pgno, err)
+	}
+	if pgno != p.pgno || p.sum != 0 && p.sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: b[:]}) {
+		return nil, fmt.Errorf("page %d: is page %d or another version: %w", p.pgno, pgno, commitlog.ErrCorrupt)
+	}
 	return b, nil
 }
 

@@ -16,7 +16,8 @@ type buffer = [commitlog.PageSize]byte
 // memory and which file can be asked for it may change.
 type page struct {
 	pgno uint32
-	ver  ltx.TXID // the last commit of the file that brought it: written at or before ver
+	sum  ltx.Checksum // of number and content; 0 = unknown, because only an index was read
+	ver  ltx.TXID     // the last commit of the file that brought it: written at or before ver
 	loc  atomic.Pointer[location]
 	buf  atomic.Pointer[buffer]
 	used atomic.Bool // since the cache's hand last passed
@@ -116,7 +117,7 @@ func (v *view) apply(f *commitlog.File, st commitlog.State, level int) (*view, [
 	changed := make([]*page, len(f.Pages))
 	for i, p := range f.Pages {
 		locs[i] = location{src, f.Frames[i].Off, f.Frames[i].Size}
-		pages[i].pgno, pages[i].ver = p.Pgno, src.info.Max
+		pages[i].pgno, pages[i].ver, pages[i].sum = p.Pgno, src.info.Max, commitlog.ChecksumPage(p)
 		pages[i].loc.Store(&locs[i])
 		pages[i].buf.Store((*buffer)(p.Data))
 		changed[i] = &pages[i]

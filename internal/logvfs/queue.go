@@ -130,6 +130,9 @@ func (db *DB) CommitBulk(ctx context.Context, key string, fn func(*sqlite3.Conn)
 }
 
 func (db *DB) commit(ctx context.Context, r *request) error {
+	if db.past != nil {
+		return kb.E(kb.Invalid, nil, "the past cannot be changed: restore it first")
+	}
 	r.lead, r.done = make(chan struct{}, 1), make(chan error, 1)
 	if err := db.queue.enter(r); err != nil {
 		return err
@@ -165,6 +168,7 @@ func (db *DB) lead(r *request) {
 		return
 	}
 	db.runBatch(db.queue.take())
+	db.tidy(r.ctx)
 }
 
 // take1 takes r alone out of the queue.
