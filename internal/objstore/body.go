@@ -61,3 +61,16 @@ func (b *Body) Release() error {
 	b.r = nil
 	return b.err
 }
+
+// ReadBody reads the body of a Create or Put from its start into memory.
+func ReadBody(body io.ReadSeeker) ([]byte, error) {
+	b, err := NewBody(body)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, b.Size)
+	if _, err := io.ReadFull(b, data); err != nil {
+		return nil, err
+	}
+	return data, nil
+}

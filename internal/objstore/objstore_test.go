@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,20 +104,20 @@ func TestSelfTestNamesTheBrokenPromise(t *testing.T) {
 	}{
 		{"versioned OSS overwrites in spite of the header", func(b *mem.Bucket) liar { return liar{create: b.Put} }, "does not create conditionally"},
 		{"a store that compares only what is older", func(b *mem.Bucket) liar {
-			n := 0
+			var n atomic.Int32
 			return liar{create: func(ctx context.Context, key string, r io.ReadSeeker) (objstore.Info, error) {
 				i, err := b.Create(ctx, key, r)
-				if n++; n > 4 && err != nil {
+				if n.Add(1) > 4 && err != nil {
 					return objstore.Info{}, nil
 				}
 				return i, err
 			}}
 		}, "does not refuse to create what exists"},
 		{"refused, yet overwritten", func(b *mem.Bucket) liar {
-			n := 0
+			var n atomic.Int32
 			return liar{create: func(ctx context.Context, key string, r io.ReadSeeker) (objstore.Info, error) {
 				i, err := b.Create(ctx, key, r)
-				if n++; n > 4 && err != nil {
+				if n.Add(1) > 4 && err != nil {
 					_, _ = b.Put(ctx, key, r)
 				}
 				return i, err

@@ -19,6 +19,8 @@ var (
 	ErrFull      = errors.New("store is full")
 	// ErrConfig: the bucket, its region or its address is not what was configured.
 	ErrConfig = errors.New("store is configured wrongly")
+	// ErrCorrupt: the object is not what was stored under that key.
+	ErrCorrupt = errors.New("object in the store is damaged")
 	// ErrConflict: the store saw another writer of the same key at the same
 	// time and did neither confirm nor deny (S3: 409 ConditionalRequestConflict).
 	ErrConflict = errors.New("store met a concurrent write and decided nothing")
@@ -43,7 +45,7 @@ func Reason(err error) string {
 	for _, t := range []struct {
 		err  error
 		name string
-	}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConfig, "config"}, {ErrConflict, "conflict"}} {
+	}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConfig, "config"}, {ErrCorrupt, "corrupt"}, {ErrConflict, "conflict"}} {
 		if errors.Is(err, t.err) {
 			return t.name
 		}

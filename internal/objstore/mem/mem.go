@@ -123,10 +123,7 @@ func (b *Bucket) store(ctx context.Context, key string, body io.ReadSeeker, repl
 	if err := check(ctx, key); err != nil {
 		return objstore.Info{}, err
 	}
-	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return objstore.Info{}, fmt.Errorf("rewind body of %s: %w", key, err)
-	}
-	data, err := io.ReadAll(body)
+	data, err := objstore.ReadBody(body)
 	if err != nil {
 		return objstore.Info{}, fmt.Errorf("read body of %s: %w", key, err)
 	}

@@ -346,10 +346,7 @@ func (f *Fault) Put(ctx context.Context, key string, body io.ReadSeeker) (objsto
 }
 
 func (f *Fault) store(ctx context.Context, op Op, key string, body io.ReadSeeker, do func(context.Context, string, io.ReadSeeker) (objstore.Info, error)) (objstore.Info, error) {
-	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return objstore.Info{}, err
-	}
-	data, err := io.ReadAll(body) // it may be stored when the caller has gone on
+	data, err := objstore.ReadBody(body) // it may be stored when the caller has gone on
 	if err != nil {
 		return objstore.Info{}, err
 	}

@@ -449,18 +449,38 @@ func cancelled(t *testing.T, b objstore.Bucket) {
 	wantList(t, b, "", "", 10, []string{"c"}, false)
 }
 
-// pattern is a body without repeats at chunk distance, made as it is read.
+// pattern is a body whose 64 KiB blocks are all different, made as it is read.
 type pattern struct{ size, pos int64 }
 
-func patternAt(i int64) byte { return byte(i ^ i>>8*7 ^ i>>16*13) }
+const patternBlock = 64 << 10
+
+var patternTable = sync.OnceValue(func() []byte {
+	table := make([]byte, 2*patternBlock)
+	for i := range patternBlock {
+		table[i] = byte(i ^ i>>8*7)
+	}
+	copy(table[patternBlock:], table)
+	return table
+})
+
+// patternFrom returns the rest of the block that i is in: the table turned by
+// the number of the block.
+func patternFrom(i int64) []byte {
+	block, at := i/patternBlock, i%patternBlock
+	turn := block * 7919 % patternBlock
+	return patternTable()[turn+at : turn+patternBlock]
+}
+
+func patternAt(i int64) byte { return patternFrom(i)[0] }
 
 func (p *pattern) Read(buf []byte) (int, error) {
-	n := int(min(int64(len(buf)), p.size-p.pos))
-	if n <= 0 {
+	buf = buf[:min(int64(len(buf)), max(0, p.size-p.pos))]
+	if len(buf) == 0 {
 		return 0, io.EOF
 	}
-	for i := range n {
-		buf[i] = patternAt(p.pos + int64(i))
+	n := 0
+	for n < len(buf) {
+		n += copy(buf[n:], patternFrom(p.pos+int64(n)))
 	}
 	p.pos += int64(n)
 	return n, nil

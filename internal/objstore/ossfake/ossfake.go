@@ -56,6 +56,7 @@ type bucket struct {
 
 type object struct {
 	data     []byte
+	etag     string
 	modified time.Time
 }
 
@@ -119,8 +120,8 @@ func fail(status int, code, message, ec string) *failure {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	body := make([]byte, max(0, r.ContentLength))
+	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return // the client is gone
 	}
 	s.mu.Lock()
@@ -245,9 +246,10 @@ func (b *bucket) put(w http.ResponseWriter, r *http.Request, key string, body []
 	if _, exists := b.objects[key]; exists && b.versioning == "" && r.Header.Get("x-oss-forbid-overwrite") == "true" {
 		return fail(http.StatusConflict, "FileAlreadyExists", "The object you specified already exists and can not be overwritten.", "0026-00000002")
 	}
-	b.objects[key] = object{body, time.Now().Truncate(time.Second)}
+	o := object{body, etag(body), time.Now().Truncate(time.Second)}
+	b.objects[key] = o
 	h := w.Header()
-	h.Set("ETag", etag(body))
+	h.Set("ETag", o.etag)
 	h.Set("x-oss-hash-crc64ecma", strconv.FormatUint(crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)), 10))
 	switch b.versioning {
 	case "Enabled":
@@ -265,7 +267,7 @@ func (b *bucket) get(w http.ResponseWriter, r *http.Request, key string) *failur
 	if !ok {
 		return fail(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.", "0026-00000001")
 	}
-	tag := etag(o.data)
+	tag := o.etag
 	if want := r.Header.Get("If-Match"); want != "" && want != tag {
 		return fail(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.", "")
 	}
@@ -358,7 +360,7 @@ func (b *bucket) list(w http.ResponseWriter, q url.Values) *failure {
 		o := b.objects[key]
 		out.Contents = append(out.Contents, content{
 			Key: encode(key), LastModified: o.modified.UTC().Format("2006-01-02T15:04:05.000Z"),
-			ETag: etag(o.data), Type: "Normal", Size: len(o.data), StorageClass: "Standard",
+			ETag: o.etag, Type: "Normal", Size: len(o.data), StorageClass: "Standard",
 		})
 	}
 	out.KeyCount = len(keys)

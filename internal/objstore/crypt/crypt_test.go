@@ -1,0 +1,511 @@
+package crypt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/objstore/mem"
+	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
+)
+
+// Keys of tests: the base64 of 32 equal bytes.
+const (
+	keyA = "a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	keyB = "b:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
+)
+
+func ring(t testing.TB, specs ...string) Keyring {
+	t.Helper()
+	r, err := ParseKeyring(specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func encrypted(t testing.TB, b, keys objstore.Bucket, specs ...string) *Bucket {
+	t.Helper()
+	c, err := New(b, keys, ring(t, specs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestBucket(t *testing.T) {
+	t.Parallel()
+	objstoretest.Run(t, func(t *testing.T) objstore.Bucket {
+		return encrypted(t, new(mem.Bucket), new(mem.Bucket), keyA)
+	})
+}
+
+func content(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(i * i >> 7)
+	}
+	return data
+}
+
+func create(t testing.TB, b objstore.Bucket, key string, data []byte) {
+	t.Helper()
+	if _, err := b.Create(t.Context(), key, bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func raw(t testing.TB, b objstore.Bucket, key string) []byte {
+	t.Helper()
+	data, _, err := b.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+var sizes = []int{0, 1, 100, chunkBytes - 1, chunkBytes, chunkBytes + 1, 3 * chunkBytes, 3*chunkBytes + 777}
+
+func TestRangesAtEveryEdgeTakeOneRequest(t *testing.T) {
+	t.Parallel()
+	var under mem.Bucket
+	m := objstoretest.NewMeter(&under, 0)
+	b := encrypted(t, m, new(mem.Bucket), keyA)
+	for _, size := range sizes {
+		key := fmt.Sprintf("t/acme/%d", size)
+		data := content(size)
+		create(t, b, key, data)
+		if stored := raw(t, &under, key); bytes.Contains(stored, []byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")) || int64(len(stored)) != cipherSize(int64(size)) {
+			t.Errorf("%d bytes are stored as %d, in the clear", size, len(stored))
+		}
+		edges := []int64{0, 1, 99, chunkBytes - 1, chunkBytes, chunkBytes + 1, 2 * chunkBytes, 3*chunkBytes - 1, 3 * chunkBytes, 3*chunkBytes + 777, 1 << 40}
+		for _, off := range edges {
+			for _, n := range edges[1:] {
+				for _, at := range []int64{off, -off - 1} {
+					m.Reset()
+					got, info, err := b.GetRange(t.Context(), key, at, n)
+					start, length, _ := objstore.Span(int64(size), at, n)
+					if err != nil || !bytes.Equal(got, data[start:start+length]) || info.Size != int64(size) {
+						t.Fatalf("GetRange(%d, %d) of %d = %d bytes of %d, %v", at, n, size, len(got), info.Size, err)
+					}
+					u := m.Usage()
+					if n < 1<<40 && at > -1<<40 && u.Total() != 1 && length > 0 {
+						t.Fatalf("GetRange(%d, %d) took %s", at, n, u)
+					}
+					if u.Out > length+4*recordBytes {
+						t.Fatalf("GetRange(%d, %d) of %d read %d bytes", at, n, size, u.Out)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTheSameContentIsTheSameBytesAndOtherContentIsNot(t *testing.T) {
+	t.Parallel()
+	var keys mem.Bucket
+	seal := func(key string, data []byte) []byte {
+		var under mem.Bucket
+		create(t, encrypted(t, &under, &keys, keyA), key, data)
+		return raw(t, &under, key)
+	}
+	data := content(2*chunkBytes + 5)
+	first := seal("t/acme/k", data)
+	if !bytes.Equal(first, seal("t/acme/k", data)) {
+		t.Error("a retry stores other bytes")
+	}
+	changed := bytes.Clone(data)
+	changed[2*chunkBytes+1] ^= 1 // in the last chunk only
+	others := map[string][]byte{
+		"other content":     seal("t/acme/k", changed),
+		"another key":       seal("t/acme/l", data),
+		"another tenant":    seal("t/beta/k", data),
+		"a shorter content": seal("t/acme/k", data[:2*chunkBytes]),
+	}
+	for name, other := range others {
+		// The first chunk's plaintext is equal: under one nonce and one cipher
+		// key its ciphertext would be, too.
+		if bytes.Equal(first[headBytes:headBytes+64], other[headBytes:headBytes+64]) {
+			t.Errorf("%s is encrypted with the same key and nonce", name)
+		}
+	}
+}
+
+func TestWhatWasTamperedWithIsNotRead(t *testing.T) {
+	t.Parallel()
+	var under mem.Bucket
+	b := encrypted(t, &under, new(mem.Bucket), keyA)
+	data := content(3*chunkBytes + 10)
+	create(t, b, "t/acme/k", data)
+	create(t, b, "t/acme/other", data)
+	good := raw(t, &under, "t/acme/k")
+	changed := bytes.Clone(data)
+	changed[0]++
+	if _, err := b.Put(t.Context(), "t/acme/k", bytes.NewReader(changed)); err != nil {
+		t.Fatal(err)
+	}
+	second := raw(t, &under, "t/acme/k")
+	record := func(i int) []byte { return good[i*recordBytes : min(len(good), (i+1)*recordBytes)] }
+	flip := func(at int) []byte {
+		out := bytes.Clone(good)
+		out[at] ^= 0x80
+		return out
+	}
+	for name, bad := range map[string][]byte{
+		"a bit of the magic":              flip(0),
+		"a bit of the number of the key":  flip(7),
+		"a bit of the object id":          flip(20),
+		"a bit of the content":            flip(headBytes + 5),
+		"a bit of a tag":                  flip(recordBytes - 1),
+		"a bit of the last record":        flip(len(good) - 1),
+		"cut off within a record":         good[:len(good)-5],
+		"cut off between records":         good[:3*recordBytes],
+		"cut off to one record":           good[:recordBytes],
+		"empty":                           {},
+		"two records exchanged":           slices.Concat(record(1), record(0), record(2), record(3)),
+		"a record twice":                  slices.Concat(record(0), record(0), record(2), record(3)),
+		"a record appended":               slices.Concat(good, record(0)),
+		"another object's bytes":          raw(t, &under, "t/acme/other"),
+		"two versions mixed":              slices.Concat(second[:recordBytes], good[recordBytes:]),
+		"two versions mixed, end of one":  slices.Concat(good[:3*recordBytes], second[3*recordBytes:]),
+		"never encrypted":                 content(500),
+		"never encrypted, of the length":  content(len(good)),
+		"zeros, as a lost block on disk":  slices.Concat(good[:5000], make([]byte, 4096), good[9096:]),
+		"never encrypted, shorter than a": []byte("hello"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var under mem.Bucket
+			c := &Bucket{b: &under, keys: b.keys}
+			if _, err := under.Put(t.Context(), "t/acme/k", bytes.NewReader(bad)); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := c.Get(t.Context(), "t/acme/k"); !errors.Is(err, objstore.ErrCorrupt) || kb.KindOf(err) != kb.Unavailable {
+				t.Errorf("Get = %d bytes, %v, want ErrCorrupt", len(got), err)
+			}
+			r, _, err := c.Open(t.Context(), "t/acme/k", 0)
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+				r.Close()
+			}
+			if !errors.Is(err, objstore.ErrCorrupt) {
+				t.Errorf("Open and read = %v, want ErrCorrupt", err)
+			}
+			// A range beside the damage may be read, but never wrongly.
+			for i := range int64(4) {
+				got, _, err := c.GetRange(t.Context(), "t/acme/k", i*chunkBytes, 10)
+				if err == nil && !bytes.Equal(got, data[i*chunkBytes:][:10]) && !bytes.Equal(got, changed[i*chunkBytes:][:10]) {
+					t.Errorf("range in record %d = %q, which nobody stored", i, got)
+				}
+				if cut := strings.HasPrefix(name, "cut off"); cut && err == nil {
+					t.Errorf("range in record %d of an object that was cut off = nil error", i)
+				}
+			}
+		})
+	}
+}
+
+// changing is a file that someone writes to while it is uploaded.
+type changing struct {
+	io.ReadSeeker
+	reads int
+}
+
+func (c *changing) Read(p []byte) (int, error) {
+	n, err := c.ReadSeeker.Read(p)
+	if c.reads++; c.reads > 1 && n > 0 {
+		p[0]++
+	}
+	return n, err
+}
+
+func TestABodyThatChangesIsNotStored(t *testing.T) {
+	t.Parallel()
+	b := encrypted(t, new(mem.Bucket), new(mem.Bucket), keyA)
+	_, err := b.Create(t.Context(), "k", &changing{ReadSeeker: strings.NewReader("text")})
+	if err == nil || !strings.Contains(err.Error(), "changed") {
+		t.Errorf("Create = %v, want it to see the change", err)
+	}
+}
+
+func TestWrongKeysAreNamed(t *testing.T) {
+	t.Parallel()
+	var under, keys mem.Bucket
+	create(t, encrypted(t, &under, &keys, keyA), "t/acme/k", []byte("secret"))
+	for _, c := range []struct{ ring, want string }{
+		{keyB, `encrypted with key "a", and the keyring has b`},
+		{"a" + keyB[1:], `key "a" of the keyring is not the one`},
+	} {
+		b := encrypted(t, &under, &keys, c.ring)
+		_, _, err1 := b.Get(t.Context(), "t/acme/k")
+		_, err2 := b.Create(t.Context(), "t/acme/new", strings.NewReader("x"))
+		_, err3 := b.Rekey(t.Context())
+		for i, err := range []error{err1, err2, err3} {
+			var e *kb.Error
+			if !errors.Is(err, ErrKey) || !errors.As(err, &e) || e.Kind != kb.Unavailable || !strings.Contains(e.Msg, c.want) || strings.Contains(err.Error(), "AQEB") {
+				t.Errorf("call %d = %v, want ErrKey with %q", i+1, err, c.want)
+			}
+		}
+	}
+	var elsewhere mem.Bucket // the data keys are lost
+	if _, _, err := encrypted(t, &under, &elsewhere, keyA).Get(t.Context(), "t/acme/k"); !errors.Is(err, objstore.ErrCorrupt) {
+		t.Errorf("Get without data keys = %v, want ErrCorrupt", err)
+	}
+}
+
+func TestRekeyWrapsAnewAndReadersGoOn(t *testing.T) {
+	t.Parallel()
+	var under, keys mem.Bucket
+	old := encrypted(t, &under, &keys, keyA)
+	for _, key := range []string{"t/acme/k", "t/beta/k", "control/k"} {
+		create(t, old, key, []byte("of "+key))
+	}
+	both := encrypted(t, &under, &keys, keyB, keyA)
+	var wg sync.WaitGroup
+	for range 2 { // twice at once
+		wg.Go(func() {
+			if _, err := both.Rekey(t.Context()); err != nil && !strings.Contains(err.Error(), "at the same time") {
+				t.Errorf("Rekey = %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n, err := both.Rekey(t.Context()); n != 0 || err != nil {
+		t.Errorf("second Rekey wrapped %d, %v", n, err)
+	}
+	infos, _, _ := keys.List(t.Context(), "", "", 0)
+	if len(infos) != 3 {
+		t.Errorf("%d wrapped keys are left, want one for each scope", len(infos))
+	}
+	fresh := encrypted(t, &under, &keys, keyB) // the old key is gone
+	for _, key := range []string{"t/acme/k", "t/beta/k", "control/k"} {
+		for name, b := range map[string]*Bucket{"running": old, "new": fresh} {
+			if got, _, err := b.Get(t.Context(), key); err != nil || string(got) != "of "+key {
+				t.Errorf("%s server: Get(%s) = %q, %v", name, key, got, err)
+			}
+		}
+	}
+}
+
+// A rekey that is stopped at any call, with any outcome of that call, loses
+// no data key.
+func TestRekeyStoppedAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, action := range []objstoretest.Action{objstoretest.Fail, objstoretest.ApplyThenFail, objstoretest.ApplyLate} {
+		for n := 1; ; n++ {
+			var under, keys mem.Bucket
+			create(t, encrypted(t, &under, &keys, keyA), "t/acme/k", []byte("text"))
+			f := objstoretest.NewFault(&keys, objstoretest.Nth(n, objstoretest.Effect{Action: action}))
+			_, err := encrypted(t, &under, f, keyB, keyA).Rekey(t.Context())
+			calls := f.Calls()
+			f.Land(-1)
+			if got, _, gerr := encrypted(t, &under, &keys, keyA, keyB).Get(t.Context(), "t/acme/k"); string(got) != "text" {
+				t.Fatalf("%s of call %d: Get = %v (Rekey = %v)", action, n, gerr, err)
+			}
+			if _, err := encrypted(t, &under, &keys, keyB, keyA).Rekey(t.Context()); err != nil {
+				t.Fatalf("%s of call %d: Rekey again = %v", action, n, err)
+			}
+			if got, _, err := encrypted(t, &under, &keys, keyB).Get(t.Context(), "t/acme/k"); string(got) != "text" {
+				t.Fatalf("%s of call %d: Get with the new key = %v", action, n, err)
+			}
+			if calls < n {
+				break
+			}
+		}
+	}
+}
+
+func TestServersThatStartAtOnceAgreeOnTheKey(t *testing.T) {
+	t.Parallel()
+	var under, keys mem.Bucket
+	var wg sync.WaitGroup
+	for i := range 8 {
+		b := encrypted(t, &under, &keys, keyA)
+		wg.Go(func() {
+			for j := range 4 {
+				key := fmt.Sprintf("t/acme/%d/%d", i, j)
+				if _, err := b.Create(t.Context(), key, strings.NewReader(key)); err != nil {
+					t.Errorf("Create = %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if infos, _, _ := keys.List(t.Context(), "", "", 0); len(infos) != 1 {
+		t.Errorf("%d data keys, want 1", len(infos))
+	}
+	b := encrypted(t, &under, &keys, keyA)
+	for i := range 8 {
+		key := fmt.Sprintf("t/acme/%d/3", i)
+		if got, _, err := b.Get(t.Context(), key); err != nil || string(got) != key {
+			t.Errorf("Get(%s) = %q, %v", key, got, err)
+		}
+	}
+}
+
+func TestTheOutcomeOfMakingAKeyMayBeUnknown(t *testing.T) {
+	t.Parallel()
+	for _, action := range []objstoretest.Action{objstoretest.Fail, objstoretest.ApplyThenFail} {
+		var under, keys mem.Bucket
+		f := objstoretest.NewFault(&keys, func(c objstoretest.Call) objstoretest.Effect {
+			if c.Op == objstoretest.Create && c.Nth == 1 {
+				return objstoretest.Effect{Action: action}
+			}
+			return objstoretest.Effect{}
+		})
+		b := encrypted(t, &under, f, keyA)
+		if _, err := b.Create(t.Context(), "k", strings.NewReader("x")); !errors.Is(err, objstoretest.ErrInjected) {
+			t.Errorf("%s: Create = %v", action, err)
+		}
+		if infos, _, _ := under.List(t.Context(), "", "", 0); len(infos) != 0 {
+			t.Errorf("%s: stored with a key that may be lost", action)
+		}
+		create(t, b, "k", []byte("x"))
+		if got, _, err := encrypted(t, &under, &keys, keyA).Get(t.Context(), "k"); string(got) != "x" {
+			t.Errorf("%s: Get = %q, %v", action, got, err)
+		}
+	}
+}
+
+func TestWarmRequestsNeedNoKeyRequests(t *testing.T) {
+	t.Parallel()
+	var under, keys mem.Bucket
+	m := objstoretest.NewMeter(&keys, 0)
+	b := encrypted(t, &under, m, keyA)
+	create(t, b, "t/acme/1", nil)
+	if u := m.Usage(); u.Depth > 4 {
+		t.Errorf("the first object of a tenant took %s for its key", u)
+	}
+	m.Reset()
+	create(t, b, "t/acme/2", nil)
+	raw(t, b, "t/acme/1")
+	if u := m.Usage(); u.Total() != 0 {
+		t.Errorf("later requests took %s", u)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Create(ctx, "inbox/new/1", strings.NewReader("")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Create with an ended context = %v", err)
+	}
+}
+
+func TestScope(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		"t/acme/l1/ltx/0/1.ltx": "t.acme", "inbox/acme/7": "t.acme", "t/acme": "shared", "control/x": "shared", "export/acme/y": "shared", "t": "shared", "x/acme/1": "shared",
+	} {
+		if got := Scope(key); got != want {
+			t.Errorf("Scope(%q) = %q, want %q", key, got, want)
+		}
+	}
+}
+
+func TestParseKeyring(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		specs []string
+		want  string
+	}{
+		{nil, "empty"},
+		{[]string{"justtext"}, "id:base64"},
+		{[]string{"A:" + keyA[2:]}, "id:base64"},
+		{[]string{"a:" + keyA[4:]}, "32 bytes"},
+		{[]string{"a:c2VjcmV0"}, "32 bytes"},
+		{[]string{keyA, keyA}, "twice"},
+	} {
+		if _, err := ParseKeyring(c.specs); kb.KindOf(err) != kb.Invalid || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("ParseKeyring(%q) = %v, want Invalid with %q", c.specs, err, c.want)
+		}
+	}
+	if _, err := New(new(mem.Bucket), new(mem.Bucket), Keyring{}); err == nil {
+		t.Error("New with an empty keyring = nil")
+	}
+}
+
+func FuzzSizesFitTogether(f *testing.F) {
+	for _, n := range sizes {
+		f.Add(int64(n))
+	}
+	f.Fuzz(func(t *testing.T, n int64) {
+		if n < 0 || n > 1<<50 {
+			return
+		}
+		if got, err := plainSize(cipherSize(n)); err != nil || got != n {
+			t.Errorf("plainSize(cipherSize(%d)) = %d, %v", n, got, err)
+		}
+		if plain, err := plainSize(n); err == nil && cipherSize(plain) != n {
+			t.Errorf("plainSize(%d) = %d, which is stored as %d", n, plain, cipherSize(plain))
+		}
+	})
+}
+
+func FuzzForeignBytesAreNeverContent(f *testing.F) {
+	var under, keys mem.Bucket
+	b := encrypted(f, &under, &keys, keyA)
+	create(f, b, "t/acme/k", []byte("what was stored"))
+	good := raw(f, &under, "t/acme/k")
+	f.Add([]byte{})
+	f.Add(good)
+	f.Add(good[:headBytes+tagBytes])
+	f.Add(bytes.Repeat([]byte("EQC1"), 5000))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var under mem.Bucket
+		c := &Bucket{b: &under, keys: b.keys}
+		if _, err := under.Create(t.Context(), "t/acme/k", bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := c.Get(t.Context(), "t/acme/k"); err == nil && string(got) != "what was stored" {
+			t.Errorf("read %q", got)
+		}
+		if got, _, err := c.GetRange(t.Context(), "t/acme/k", -4, 4); err == nil && string(got) != "ored" {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+func FuzzUnwrap(f *testing.F) {
+	r := ring(f, keyA)
+	good := r.wrap(bytes.Repeat([]byte{7}, 32), "shared/0000000001")
+	f.Add(good)
+	f.Add([]byte(`{"version":1,"key":"a","nonce":"","secret":""}`))
+	f.Add([]byte(`{"version":1,"key":"\n","nonce":"AAAA"}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		secret, _, err := r.unwrap(data, "shared/0000000001")
+		if err == nil && !bytes.Equal(secret, bytes.Repeat([]byte{7}, 32)) {
+			t.Errorf("unwrapped %x from %q", secret, data)
+		}
+		if _, _, err := r.unwrap(data, "t.acme/0000000001"); err == nil {
+			t.Errorf("unwrapped %q for another place", data)
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	dk, err := newDataKey(1, make([]byte, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, size := range []int{800, 8 << 20} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			data := content(size)
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				s, err := newSealer("t/acme/k", bytes.NewReader(data), dk)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
