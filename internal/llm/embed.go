@@ -203,11 +203,11 @@ func normalise(v []float32) bool {
 	return true
 }
 
-// vector decodes a JSON array of numbers without a reflect call for each.
+// vector is a JSON array of numbers. It decodes itself because encoding/json
+// takes null for zero, and a vector with holes still has a length and a direction.
 type vector []float32
 
-// UnmarshalJSON takes numbers only; null, which encoding/json would take for
-// zero, is an error.
+// UnmarshalJSON takes numbers only.
 func (v *vector) UnmarshalJSON(data []byte) error {
 	inner, ok := bytes.CutPrefix(data, []byte("["))
 	if !ok {

@@ -139,14 +139,15 @@ func text(v any) string {
 }
 
 var (
-	keyLike    = regexp.MustCompile(`(?i)\b(sk|ak|bearer)[-_ ][A-Za-z0-9_\-.*]{6,}`)
-	lengthLike = regexp.MustCompile(`(?i)range of input length should be|maximum context length|context_length_exceeded|context length|prompt is too long|input is too long`)
-	batchLike  = regexp.MustCompile(`(?i)batch size is invalid.*?not be larger than (\d+)`)
-	tokenLike  = regexp.MustCompile(`(?i)allocationquota|allocated quota|insufficient_quota|token.?limit|\btpm\b|tokens per min`)
-	burstLike  = regexp.MustCompile(`(?i)burst|increased too quickly`)
-	jsonLike   = regexp.MustCompile(`(?i)response_format|json mode`)
-	debtLike   = regexp.MustCompile(`(?i)arrearage|overdue|good standing|commoditynotpurchased|freetieronly|free (?:allocated )?quota|insufficient.?balance|billing_hard_limit`)
-	filterLike = regexp.MustCompile(`(?i)data_?inspection_?failed|inappropriate content|content_filter|content_policy`)
+	keyLike      = regexp.MustCompile(`(?i)\b(sk|ak|bearer)[-_ ][A-Za-z0-9_\-.*]{6,}`)
+	lengthLike   = regexp.MustCompile(`(?i)range of input length should be|maximum context length|context_length_exceeded|context length|prompt is too long|input is too long`)
+	batchLike    = regexp.MustCompile(`(?i)batch size is invalid.*?not be larger than (\d+)`)
+	tokenLike    = regexp.MustCompile(`(?i)allocationquota|allocated quota|insufficient_quota|token.?limit|\btpm\b|tokens per min`)
+	throttleLike = regexp.MustCompile(`(?i)throttling|limit_requests|limit_burst|rate.?limit|insufficient_quota|too many requests`)
+	burstLike    = regexp.MustCompile(`(?i)burst|increased too quickly`)
+	jsonLike     = regexp.MustCompile(`(?i)response_format|json mode`)
+	debtLike     = regexp.MustCompile(`(?i)arrearage|overdue|good standing|commoditynotpurchased|freetieronly|free (?:allocated )?quota|insufficient.?balance|billing_hard_limit`)
+	filterLike   = regexp.MustCompile(`(?i)data_?inspection_?failed|inappropriate content|content_filter|content_policy`)
 )
 
 // classify reads a failed response: what happened, in the terms of this
@@ -175,7 +176,7 @@ func (e *endpoint) classify(status int, header http.Header, body []byte) *verdic
 	case debtLike.MatchString(words) || status == http.StatusPaymentRequired:
 		v.deny = true
 		return set(ErrArrears, kb.Unavailable, "the language model is not available: an operator has to check the provider's account")
-	case status == http.StatusTooManyRequests || strings.HasPrefix(code, "Throttling"):
+	case status == http.StatusTooManyRequests || status == http.StatusOK && throttleLike.MatchString(words):
 		v.retry, v.limit = true, byRequests
 		if burstLike.MatchString(words) {
 			v.limit = byBurst

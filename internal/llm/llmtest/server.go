@@ -61,6 +61,7 @@ type Server struct {
 	Answer     func(Request) string // what the model says; nil = Extract, or Fields for JSON mode
 	FirstDelay time.Duration        // before the first byte of every chat answer
 	TokenDelay time.Duration        // between the chunks of every streamed answer
+	Forgetful  bool                 // records no requests, for long runs
 
 	mu       sync.Mutex
 	queue    map[Op][]Act
@@ -145,7 +146,9 @@ func (s *Server) done() <-chan struct{} {
 func (s *Server) enter(op Op, r Request) (Act, func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = append(s.requests, r)
+	if !s.Forgetful {
+		s.requests = append(s.requests, r)
+	}
 	if s.inflight == nil {
 		s.inflight = map[Op]int{}
 	}
@@ -250,8 +253,7 @@ func read(op Op, w http.ResponseWriter, r *http.Request) (Request, *apiError) {
 	req := Request{Op: op, Path: r.URL.Path, Header: r.Header.Clone(), At: time.Now()}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	req.Body = body
-	if tooBig, is := errors.AsType[*http.MaxBytesError](err); is {
-		_ = tooBig
+	if _, is := errors.AsType[*http.MaxBytesError](err); is {
 		return req, bodyTooLarge()
 	}
 	if err != nil || op == Models {
