@@ -1,0 +1,135 @@
+# Every target is described behind ##; "make" alone lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X github.com/eino-qa/eino-qa/internal/app.Version=$(VERSION)
+export CGO_ENABLED ?= 0
+
+# Tools are pinned here and live in .bin, so that nothing of theirs is in go.mod.
+GOLANGCI         := .bin/golangci-lint
+GOLANGCI_VERSION := v2.15.0
+VULN_VERSION     := v1.9.0
+
+# Packages that hold a benchmark, a fuzz target, a golden file.
+benches = $(shell grep -rl --include='*_test.go' '^func Benchmark' internal local functions 2>/dev/null | xargs -rn1 dirname | sort -u | sed 's,^,./,')
+goldens = $(shell grep -rl --include='*_test.go' 'flag.Bool."update"' internal local functions 2>/dev/null | xargs -rn1 dirname | sort -u | sed 's,^,./,')
+fuzzes  = $(shell grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' internal local functions 2>/dev/null | sed 's,/[^/]*_test.go:func ,:,' | sort -u)
+
+# $(call step,name,command) runs one step of the gate and says how long it took.
+define step
+	@printf '\n== %s\n' '$(1)'; begun=$$(date +%s); $(2) && printf '== %s: ok, %s s\n' '$(1)' $$(( $$(date +%s) - begun ))
+endef
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# go build says nothing for minutes when the cache is cold, so a loop says how
+# far it is. The background job is killed by hand because a shell without job
+# control lets it outlive Ctrl+C.
+.PHONY: bin/server
+bin/server:
+	@mkdir -p bin; log=bin/.build.log; : > $$log; \
+	$(GO) build -v -ldflags '$(LDFLAGS)' -o $@ ./local 2> $$log & pid=$$!; \
+	trap 'kill $$pid 2>/dev/null; exit 130' INT TERM; \
+	n=0; while kill -0 $$pid 2>/dev/null; do \
+	  sleep 1; n=$$((n + 1)); \
+	  if [ -t 2 ]; then [ $$n -lt 3 ] || printf '\rbuilding the server (minutes the first time): %s packages, %s s ' "$$(grep -vc '[ :]' $$log)" $$n >&2; \
+	  elif [ $$((n % 15)) -eq 0 ]; then printf 'building the server (minutes the first time): %s packages, %s s\n' "$$(grep -vc '[ :]' $$log)" $$n >&2; fi; \
+	done; \
+	wait $$pid; code=$$?; \
+	if [ -t 2 ] && [ $$n -ge 3 ]; then printf '\n' >&2; fi; \
+	if [ $$code -ne 0 ]; then grep '[ :]' $$log | grep -v '^go: downloading' >&2; fi; \
+	rm -f $$log; exit $$code
+
+.PHONY: run
+run: bin/server ## build the server and start it; .env is read, ARGS are passed on
+	@exec ./bin/server $(ARGS)
+
+.PHONY: build
+build: bin/server ## build the server and the functions into bin/
+	@for main in functions/*/main.go; do \
+	  [ -e "$$main" ] || continue; name=$$(basename $$(dirname "$$main")); echo "bin/$$name"; \
+	  $(GO) build -tags lambda.norpc -trimpath -ldflags '-s -w $(LDFLAGS)' -o "bin/$$name" "./functions/$$name" || exit 1; \
+	done
+
+.PHONY: build-prod
+build-prod: ## build bin/server for production: static, small, the same everywhere
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/server ./local
+
+.PHONY: test
+test: ## run the tests
+	$(GO) test -count=1 -timeout 20m ./...
+
+.PHONY: check
+check: $(GOLANGCI) ## the whole gate: modules, format, vet, lint, tests under the race detector, benchmarks once
+	$(call step,go mod tidy,$(GO) mod tidy -diff)
+	$(call step,go mod verify,$(GO) mod verify)
+	$(call step,format,$(GOLANGCI) fmt --diff)
+	$(call step,vet,$(GO) vet ./...)
+	$(call step,lint,$(GOLANGCI) run)
+	$(call step,benchmarks once,$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m $(benches))
+	$(call step,tests with -race,CGO_ENABLED=1 $(GO) test -race -shuffle=on -count=1 -vet=off -timeout 25m ./...)
+
+.PHONY: bench
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(benches)
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format the code
+	$(GOLANGCI) fmt
+
+.PHONY: lint
+lint: $(GOLANGCI) ## find faults without running anything
+	$(GOLANGCI) run
+
+.PHONY: cover
+cover: ## measure what the tests reach; writes coverage.html
+	$(GO) test -count=1 -timeout 30m -coverpkg=./internal/... -coverprofile=coverage.out ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	@$(GO) tool cover -func=coverage.out | tail -n 1
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for T (20s)
+	@for f in $(fuzzes); do \
+	  echo "== $$f"; $(GO) test -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(or $(T),20s) "./$${f%%:*}" || exit 1; \
+	done
+
+.PHONY: torture
+torture: ## kill, cut and race the storage for as long as it takes
+	$(GO) test -count=1 -tags torture -run Torture -v -timeout 120m ./...
+
+.PHONY: eval
+eval: ## measure the answers on the sets in the folder DATA
+	@test -n '$(DATA)' || { echo 'usage: make eval DATA=folder' >&2; exit 2; }
+	@$(MAKE) --no-print-directory bin/server >&2
+	@./bin/server eval '$(DATA)'
+
+.PHONY: vuln
+vuln: ## look up known faults of the modules (needs the network)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION) ./...
+
+.PHONY: golden
+golden: ## write the golden files anew; review the difference
+	$(GO) test -count=1 $(goldens) -update
+	@git --no-pager diff --stat
+
+.PHONY: tools
+tools: $(GOLANGCI) ## install the pinned tools into .bin (minutes the first time)
+
+# The file is younger than this Makefile, or is made again: the version stands here.
+$(GOLANGCI): Makefile
+	@if ! $@ version 2>/dev/null | grep -q '$(GOLANGCI_VERSION:v%=%) '; then \
+	  echo 'installing golangci-lint $(GOLANGCI_VERSION) into .bin'; \
+	  GOBIN='$(CURDIR)/.bin' $(GO) install -trimpath -ldflags '-s -w' github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); \
+	fi
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what was built and measured; data and tools stay
+	rm -rf bin dist coverage.out coverage.html
