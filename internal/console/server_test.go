@@ -300,8 +300,8 @@ func document(name string, lang kb.Lang) (title, body string) {
 			"2. Term\n\nPhones carry a warranty of twelve months, counted from the day after delivery. Batteries and chargers carry six months.\n\n" +
 			"3. Exclusions\n\nDamage by liquid, drops or pressure is not covered. Neither are devices opened or changed by others.\n\n" +
 			strings.Repeat("Further terms apply as published; changes are announced thirty days ahead.\n\n", 30)
-	case "long/en": // 2 MB
-		hay := strings.Repeat("干草 hay 😀 stack.\n", 45_000)
+	case "long/en": // a quarter of a megabyte
+		hay := strings.Repeat("干草 hay 😀 stack.\n", 6_500)
 		return "A long document", hay + "The needle is here.\n" + hay
 	case "returns/zh":
 		return "退货说明", strings.Repeat("订单与配送的说明请见另文，此处不再重复。😀\n\n", 40) +

@@ -7,9 +7,9 @@ import { byId, h, icon } from "./dom.js";
 import { failureOf } from "./failure.js";
 import { known, say, t } from "./i18n.js";
 
-// Around a quote this many characters of text are laid out at once; more on
-// request. A book of 1 MB takes a browser several 100 ms to lay out.
-const nearby = 60_000;
+// On each side of a quote this many characters are laid out at once, some ten
+// pages; more on request. 2 MB of text take a browser seconds to lay out.
+const nearby = 20_000;
 
 export class Reader {
   #dialog = byId("reader");
@@ -147,15 +147,19 @@ export class Reader {
   }
 }
 
-// The part of a text next to the quote, and a button for the rest if it is long.
-function near(text, before) {
-  if (text.length <= nearby) return lines(text);
-  let cut = before ? text.length - nearby : nearby;
+// The part of a text next to the quote, and a button for the next part.
+function near(text, before, size = nearby) {
+  if (text.length <= size) return lines(text);
+  let cut = before ? text.length - size : size;
   if (/[\udc00-\udfff]/.test(text[cut])) cut++; // not inside a surrogate pair
   const [far, close] = before ? [text.slice(0, cut), text.slice(cut)] : [text.slice(cut), text.slice(0, cut)];
   const more = h("button", { type: "button", class: "quiet more" });
   say(more, before ? "reader.before" : "reader.after");
-  more.addEventListener("click", () => more.replaceWith(...lines(far)));
+  more.addEventListener("click", () => {
+    const part = near(far, before, 4 * nearby);
+    more.replaceWith(...part);
+    (part.find((node) => node.tagName === "BUTTON") ?? byId("reader-text")).focus({ preventScroll: true });
+  });
   return before ? [more, ...lines(close)] : [...lines(close), more];
 }
 
