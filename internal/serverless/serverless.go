@@ -32,14 +32,14 @@ type Env struct {
 	LambdaAPI   string // AWS_LAMBDA_RUNTIME_API
 	FCAPI       string // FC_RUNTIME_API: set for built-in runtimes
 	FCFunction  string // FC_FUNCTION_NAME
-	FCPort      string // FC_CUSTOM_LISTEN_PORT, or FC_SERVER_PORT
+	FCPort      string // FC_CUSTOM_LISTEN_PORT: custom runtimes only
 	Credentials function.Triple
 }
 
 // EnvFrom makes an Env by asking lookup for each name it needs; lookup
 // returns "" for what is not set.
 func EnvFrom(lookup func(name string) string) Env {
-	e := Env{
+	return Env{
 		LambdaAPI:  lookup("AWS_LAMBDA_RUNTIME_API"),
 		FCAPI:      lookup("FC_RUNTIME_API"),
 		FCFunction: lookup("FC_FUNCTION_NAME"),
@@ -50,19 +50,17 @@ func EnvFrom(lookup func(name string) string) Env {
 			SecurityToken:   lookup("ALIBABA_CLOUD_SECURITY_TOKEN"),
 		},
 	}
-	if e.FCPort == "" {
-		e.FCPort = lookup("FC_SERVER_PORT")
-	}
-	return e
 }
 
 // Platform says where the process runs.
 func (e Env) Platform() (Platform, error) {
 	switch {
-	case e.LambdaAPI != "" && (e.FCAPI != "" || e.FCFunction != ""):
+	case e.LambdaAPI != "" && (e.FCAPI != "" || e.FCFunction != "" || e.FCPort != ""):
 		return "", kb.E(kb.Invalid, nil, "the environment is of both AWS Lambda and Function Compute: set serverless.platform")
 	case e.LambdaAPI != "":
 		return function.Lambda, nil
+	case e.FCPort != "":
+		return function.FCCustom, nil
 	case e.FCAPI != "":
 		return function.FCRuntime, nil
 	case e.FCFunction != "":

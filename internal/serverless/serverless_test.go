@@ -26,6 +26,7 @@ func TestThePlatformIsFoundOut(t *testing.T) {
 		{"nothing set is a plain host", env(), function.Local},
 		{"Lambda has its runtime API", env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"), function.Lambda},
 		{"go1 has FC's runtime API", env("FC_RUNTIME_API", "127.0.0.1:9001", "FC_FUNCTION_NAME", "f"), function.FCRuntime},
+		{"a custom runtime is told its port", env("FC_RUNTIME_API", "x", "FC_CUSTOM_LISTEN_PORT", "9000"), function.FCCustom},
 		{"a custom runtime has a name and no API", env("FC_FUNCTION_NAME", "f"), function.FCCustom},
 	}
 	for _, tt := range tests {
@@ -49,9 +50,6 @@ func TestSettingsBeatTheEnvironment(t *testing.T) {
 	}
 	if got, err := creds.Get(t.Context()); err != nil || got.AccessKeyID != "i" {
 		t.Errorf("credentials = %v, %v, want the environment's until a request brings newer ones", got, err)
-	}
-	if cfg, _ := env("FC_FUNCTION_NAME", "f", "FC_SERVER_PORT", "9200").Resolve(Config{}); cfg.Addr != ":9200" {
-		t.Errorf("addr = %q", cfg.Addr)
 	}
 	if _, err := env().Resolve(Config{Mode: "sse"}); kb.KindOf(err) != kb.Invalid {
 		t.Errorf("mode sse = %v, want Invalid", err)

@@ -79,7 +79,7 @@ func (a *Adapter) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 	}
 	k, p, err := probe(raw)
 	if err != nil {
-		a.cfg.Log.ErrorContext(ctx, "event not understood", "error", err.Error(), "request_id", requestID, "bytes", len(raw))
+		a.cfg.Log.ErrorContext(ctx, "event not understood", "err", err.Error(), "trace_id", requestID, "bytes", len(raw))
 		return nil, err
 	}
 	inv := function.Invocation{Platform: function.Lambda, RequestID: requestID, Kind: k.String()}

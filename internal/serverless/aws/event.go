@@ -108,7 +108,7 @@ func (a *Adapter) queue(ctx context.Context, raw []byte) (any, error) {
 		}
 		if err := a.message(ctx, m); err != nil {
 			a.cfg.Log.ErrorContext(ctx, "queue message failed", "message_id", m.MessageId,
-				"attempt", m.Attributes["ApproximateReceiveCount"], "error", err.Error())
+				"attempt", m.Attributes["ApproximateReceiveCount"], "err", err.Error())
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
 		}
 	}

@@ -48,7 +48,7 @@ func (a *Adapter) handleHTTP(ctx context.Context, k kind, ev *event, size int) (
 // refuse answers an event that made no request.
 func (a *Adapter) refuse(ctx context.Context, k kind, err error) (any, error) {
 	inv, _ := function.InvocationFrom(ctx)
-	a.cfg.Log.WarnContext(ctx, "http event refused", "error", err.Error(), "kind", k.String(), "request_id", inv.RequestID)
+	a.cfg.Log.WarnContext(ctx, "http event refused", "err", err.Error(), "kind", k.String(), "trace_id", inv.RequestID)
 	return a.reply(ctx, k, nil, function.ErrorOf(ctx, err))
 }
 

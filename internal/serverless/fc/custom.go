@@ -123,7 +123,7 @@ func (a *Adapter) control(w http.ResponseWriter, r *http.Request, what string, f
 	fmt.Fprintf(os.Stdout, "FC %s Start RequestId: %s\n", what, inv.RequestID)
 	defer fmt.Fprintf(os.Stdout, "FC %s End RequestId: %s\n", what, inv.RequestID)
 	if err := function.Guard(r.Context(), a.cfg.Log, func() error { return f(r) }); err != nil {
-		a.cfg.Log.ErrorContext(r.Context(), "invocation failed", "error", err.Error(), "request_id", inv.RequestID)
+		a.cfg.Log.ErrorContext(r.Context(), "invocation failed", "err", err.Error(), "trace_id", inv.RequestID)
 		// 404 in x-fc-status is how a custom runtime reports a failed
 		// invocation ("custom runtime specification": 200 success, 404 failure).
 		w.Header().Set("X-Fc-Status", "404")

@@ -62,7 +62,7 @@ func (a *Adapter) Invoke(ctx context.Context, raw []byte) (json.RawMessage, erro
 	inv := function.Invocation{Platform: a.cfg.Platform, RequestID: requestID, Kind: "event"}
 	k, s, err := probe(raw)
 	if err != nil {
-		a.cfg.Log.ErrorContext(ctx, "event not understood", "error", err.Error(), "request_id", requestID, "bytes", len(raw))
+		a.cfg.Log.ErrorContext(ctx, "event not understood", "err", err.Error(), "trace_id", requestID, "bytes", len(raw))
 		return nil, err
 	}
 	if k == kindHTTP {
@@ -138,7 +138,7 @@ func (a *Adapter) handleHTTP(ctx context.Context, raw []byte) (json.RawMessage, 
 
 func (a *Adapter) refuse(ctx context.Context, err error) (json.RawMessage, error) {
 	inv, _ := function.InvocationFrom(ctx)
-	a.cfg.Log.WarnContext(ctx, "http event refused", "error", err.Error(), "kind", inv.Kind, "request_id", inv.RequestID)
+	a.cfg.Log.WarnContext(ctx, "http event refused", "err", err.Error(), "kind", inv.Kind, "trace_id", inv.RequestID)
 	return a.reply(ctx, function.ErrorOf(ctx, err))
 }
 

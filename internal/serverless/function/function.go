@@ -24,9 +24,9 @@ type Platform string
 // The platforms. Local means "none of them": a plain process on a host.
 const (
 	Local     Platform = "local"
-	Lambda    Platform = "aws_lambda" // AWS Lambda, provided.al2023
-	FCRuntime Platform = "fc_runtime" // Alibaba Function Compute, built-in go1 runtime
-	FCCustom  Platform = "fc_custom"  // Alibaba Function Compute, web function on a custom runtime
+	Lambda    Platform = "lambda"    // AWS Lambda, provided.al2023
+	FCRuntime Platform = "fc"        // Alibaba Function Compute, built-in go1 runtime
+	FCCustom  Platform = "fc-custom" // Alibaba Function Compute, web function on a custom runtime
 )
 
 // Mode is how a reply leaves AWS Lambda. It is a setting: an invocation does

@@ -201,7 +201,7 @@ func (c Config) Fit(ctx context.Context, r *Reply, size int, limit int64, platfo
 				"Cache-Control": {"no-store"},
 			}}
 		}
-		c.Log.ErrorContext(ctx, "large reply not stored", "error", err.Error())
+		c.Log.ErrorContext(ctx, "large reply not stored", "err", err.Error())
 	}
 	return ErrorReply(ctx, http.StatusRequestEntityTooLarge,
 		"the response is larger than the "+sizeWord(limit)+" that "+platform+" returns: ask for less at a time (limit, cursor, range), or for the presigned download of large results",
@@ -227,6 +227,6 @@ func recovered(ctx context.Context, log *slog.Logger, v any) error {
 		return p
 	}
 	inv, _ := InvocationFrom(ctx)
-	log.ErrorContext(ctx, "handler panicked", "panic", p.what, "request_id", inv.RequestID, "stack", string(debug.Stack()))
+	log.ErrorContext(ctx, "handler panicked", "panic", p.what, "trace_id", inv.RequestID, "stack", string(debug.Stack()))
 	return p
 }

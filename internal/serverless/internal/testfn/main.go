@@ -34,7 +34,7 @@ func main() {
 		h.Stop = func(context.Context) { log.Info("stopped") }
 	}
 	if err := serverless.Serve(context.Background(), cfg, env, h); err != nil {
-		log.Error("not served", "error", err.Error())
+		log.Error("not served", "err", err.Error())
 		os.Exit(1)
 	}
 }
