@@ -8,12 +8,15 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/llm"
 )
 
 // Memory keeps the conversations of one tenant.
@@ -32,8 +35,10 @@ type Retriever interface {
 
 // Tenant is what answering needs of one tenant.
 type Tenant struct {
+	ID        kb.TenantID
 	Memory    Memory
 	Retriever Retriever
+	Model     string // chat model the tenant chose; "" = the configured one
 }
 
 // Config tunes answering. The zero value means the defaults.
@@ -42,6 +47,12 @@ type Config struct {
 	HistoryTurns   int           // turns a follow-up may refer to; default 10
 	SessionTimeout time.Duration // a follow-up refers to nothing older; default 30 m
 	HandoffTimeout time.Duration // waiting for a human ends after; default 10 m
+	// IntentConfidence is what a model's reading of a message needs at least; a
+	// question it is less sure of goes to the knowledge base. Default 0.6.
+	IntentConfidence float64
+	// ScoreThreshold is the confidence an answer needs at least, 0 to 1; 0
+	// leaves it to the calibrated default of retrieval.
+	ScoreThreshold float64
 }
 
 func (c Config) withDefaults() Config {
@@ -57,14 +68,35 @@ func (c Config) withDefaults() Config {
 	if c.HandoffTimeout <= 0 {
 		c.HandoffTimeout = 10 * time.Minute
 	}
+	if c.IntentConfidence <= 0 {
+		c.IntentConfidence = 0.6
+	}
 	return c
 }
 
 // Engine answers for all tenants. It keeps nothing between answers.
-type Engine struct{ cfg Config }
+type Engine struct {
+	cfg    Config
+	models *llm.Client // nil: no chat model
+	log    *slog.Logger
+	graph  func() (runnable, error)
+}
 
-// New returns an engine.
-func New(cfg Config) *Engine { return &Engine{cfg: cfg.withDefaults()} }
+// New returns an engine. models may be nil or without a chat model: then
+// answers are quoted sentences.
+func New(cfg Config, models *llm.Client, log *slog.Logger) *Engine {
+	if models != nil && !models.HasChat() {
+		models = nil
+	}
+	e := &Engine{cfg: cfg.withDefaults(), models: models, log: log}
+	e.graph = sync.OnceValues(e.compile)
+	return e
+}
+
+// failed logs a model call that an answer went on without.
+func (e *Engine) failed(ctx context.Context, err error) {
+	e.log.WarnContext(ctx, "model failed, answering without it", "error", err)
+}
 
 // MaxQueryRunes bounds a question; a longer one is a document, not a question.
 const MaxQueryRunes = 4000
@@ -98,7 +130,7 @@ func (c *Chat) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, er
 	}
 }
 
-// answer is one answer on its way.
+// answer is one answer on its way: the state that travels through the graph.
 type answer struct {
 	engine *Engine
 	tenant Tenant
@@ -109,12 +141,13 @@ type answer struct {
 	session kb.Session
 	history []kb.Turn // younger than the session timeout, oldest first
 	turn    kb.Turn
-}
-
-// outcome is what a route made of the question.
-type outcome struct {
-	after  kb.SessionState
-	reason string // of a change of state
+	intent  intent
+	found   kb.Found
+	opening string // said before the answer itself: nobody came
+	spent   sync.Mutex
+	usage   kb.Usage        // of models so far; guarded by spent
+	after   kb.SessionState // of the session when the turn is kept
+	reason  string          // of a change of state
 }
 
 func (a *answer) run(ctx context.Context, req kb.Question) error {
@@ -129,14 +162,31 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 		ID: kb.TurnID(kb.NewID("turn", a.began)), Session: a.session.ID, Query: query, Condensed: query,
 		Lang: languageOf(query), Sources: []kb.Citation{}, CreatedAt: a.began,
 	}
+	a.after, a.reason = kb.StateAI, "timeout" // the reason if it had waited for a human
 	if err := a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID}); err != nil {
 		return err
 	}
-	out, err := a.route(ctx)
+	err = a.answer(ctx)
+	if errors.Is(err, errStopped) || err != nil && ctx.Err() != nil && a.turn.Answer != "" {
+		a.turn.Metadata.Interrupted = true
+		return errors.Join(err, a.remember(ctx))
+	}
 	if err != nil {
 		return err
 	}
-	return a.remember(ctx, out)
+	return a.end(ctx)
+}
+
+// answer takes a message that a human is to see out of the way, and sends all
+// others through the graph.
+func (a *answer) answer(ctx context.Context) error {
+	a.intent = understand(a.turn.Query)
+	if a.session.State != kb.StateAI {
+		if done, err := a.waiting(); done || err != nil {
+			return err
+		}
+	}
+	return a.throughGraph(ctx)
 }
 
 // recall loads the session, or begins one. What is older than the session
@@ -165,53 +215,40 @@ func (a *answer) recall(ctx context.Context, req kb.Question) error {
 	return nil
 }
 
-// route answers by the session's state first, then by what is asked.
-func (a *answer) route(ctx context.Context) (outcome, error) {
-	before := a.session.State
-	intent := understand(a.turn.Query)
-	a.turn.Metadata.Intent, a.turn.Metadata.Confidence = intent.route, intent.confidence
-	if before != kb.StateAI {
-		if out, done, err := a.waiting(intent); done || err != nil {
-			return out, err
-		}
-	}
-	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "understand", Route: intent.route}); err != nil {
-		return outcome{}, err
-	}
-	a.turn.Route = intent.route
-	switch intent.route {
-	case kb.Direct:
-		return outcome{after: kb.StateAI, reason: "timeout"}, a.say(textsOf(a.turn.Lang).direct[intent.act])
-	case kb.Handoff:
-		return outcome{after: kb.StateWaiting, reason: "requested"}, a.handOff()
-	}
-	return outcome{after: kb.StateAI, reason: "timeout"}, a.fromKnowledge(ctx)
-}
-
 // say adds text to the answer.
 func (a *answer) say(text string) error {
 	a.turn.Answer += text
 	return a.emit(kb.Event{Type: kb.EventChunk, Content: text})
 }
 
-// remember commits the turn, then ends the sequence: an end event means that
-// the turn is durable.
-func (a *answer) remember(ctx context.Context, out outcome) error {
+// end commits the turn, then ends the sequence: an end event means that the
+// turn is durable.
+func (a *answer) end(ctx context.Context) error {
+	if err := a.remember(ctx); err != nil {
+		return err
+	}
+	return a.emit(kb.Event{Type: kb.EventEnd, Session: a.session.ID, Route: a.turn.Route, Sources: a.turn.Sources, Metadata: &a.turn.Metadata})
+}
+
+// remember commits the turn. The reader may have left: what was answered is
+// kept all the same.
+func (a *answer) remember(ctx context.Context) error {
 	m := &a.turn.Metadata
+	m.Intent, m.Confidence = a.intent.route, a.intent.confidence
 	m.TurnID, m.Lang = a.turn.ID, a.turn.Lang
 	m.Timestamp = a.began.Unix()
 	m.DurationMS = time.Since(a.began).Milliseconds()
-	if out.after != kb.StateAI {
-		m.State = string(out.after)
+	a.spent.Lock()
+	if u := a.usage; u != (kb.Usage{}) {
+		m.Usage = &u
 	}
-	// The reader may leave now; what was answered is remembered all the same.
+	a.spent.Unlock()
+	if a.after != kb.StateAI {
+		m.State = string(a.after)
+	}
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	err := a.tenant.Memory.SaveTurn(save, a.turn, a.owner, a.session.State, out.after, out.reason)
-	if err != nil {
-		return err
-	}
-	return a.emit(kb.Event{Type: kb.EventEnd, Session: a.session.ID, Route: a.turn.Route, Sources: a.turn.Sources, Metadata: m})
+	return a.tenant.Memory.SaveTurn(save, a.turn, a.owner, a.session.State, a.after, a.reason)
 }
 
 // saveTime bounds the commit of a turn.

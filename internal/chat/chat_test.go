@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func end(evs []kb.Event) kb.Event { return evs[len(evs)-1] }
 func TestAnswerQuotesWithCitations(t *testing.T) {
 	t.Parallel()
 	m, s := &memory{}, &shelf{word: "保修", text: "保修 24 个月。"}
-	evs, answer, err := ask(t, New(Config{}).For(Tenant{m, s}), kb.Question{Query: "台灯保修多久？"})
+	evs, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: s}), kb.Question{Query: "台灯保修多久？"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestAnswerQuotesWithCitations(t *testing.T) {
 func TestAnswerSaysWhenItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{"天上有几颗星？": textsZh().unknown, "How many stars are there?": textsEn().unknown} {
-		evs, answer, err := ask(t, New(Config{}).For(Tenant{&memory{}, &shelf{word: "x-none"}}), kb.Question{Query: query})
+		evs, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: &shelf{word: "x-none"}}), kb.Question{Query: query})
 		if err != nil || answer != want {
 			t.Errorf("%s: %q, %v", query, answer, err)
 		}
@@ -121,7 +122,7 @@ func TestFollowUpsCarryTheTopic(t *testing.T) {
 		if strings.HasPrefix(tt.first, "企") {
 			s.word = "企业版"
 		}
-		c := New(Config{}).For(Tenant{m, s})
+		c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: s})
 		evs, _, err := ask(t, c, kb.Question{Query: tt.first})
 		if err != nil {
 			t.Fatal(err)
@@ -141,7 +142,7 @@ func TestFollowUpsCarryTheTopic(t *testing.T) {
 func TestASessionThatTimedOutRefersToNothing(t *testing.T) {
 	t.Parallel()
 	m, s := &memory{}, &shelf{word: "企业版", text: "x"}
-	c := New(Config{SessionTimeout: time.Hour}).For(Tenant{m, s})
+	c := New(Config{SessionTimeout: time.Hour}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: s})
 	evs, _, err := ask(t, c, kb.Question{Query: "企业版支持单点登录吗？"})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func TestASessionThatTimedOutRefersToNothing(t *testing.T) {
 func TestHandoffSilencesTheAssistant(t *testing.T) {
 	t.Parallel()
 	m, s := &memory{}, &shelf{word: "保修", text: "x"}
-	c := New(Config{HandoffTimeout: time.Minute}).For(Tenant{m, s})
+	c := New(Config{HandoffTimeout: time.Minute}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: s})
 	evs, answer, err := ask(t, c, kb.Question{Query: "转人工"})
 	if err != nil || answer != textsZh().handoff || end(evs).Route != kb.Handoff || end(evs).Metadata.State != "waiting" {
 		t.Fatalf("%q, %+v, %v", answer, end(evs), err)
@@ -185,7 +186,7 @@ func TestHandoffSilencesTheAssistant(t *testing.T) {
 func TestSessionsOfOthersAreNotJoined(t *testing.T) {
 	t.Parallel()
 	m := &memory{session: kb.Session{ID: "theirs", Owner: "key_1", State: kb.StateHuman}}
-	c := New(Config{}).For(Tenant{m, &shelf{}})
+	c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: &shelf{}})
 	evs, _, err := ask(t, c, kb.Question{Query: "hello", Session: "theirs"})
 	if err == nil && evs[0].Session == "theirs" {
 		t.Error("a visitor joined the session of a key")
@@ -200,7 +201,7 @@ func TestSessionsOfOthersAreNotJoined(t *testing.T) {
 func TestNoEndWithoutHavingSaved(t *testing.T) {
 	t.Parallel()
 	down := kb.E(kb.Unavailable, nil, "store down")
-	evs, _, err := ask(t, New(Config{}).For(Tenant{&memory{fail: down}, &shelf{word: "a", text: "x"}}), kb.Question{Query: "what is a b c d e f g h"})
+	evs, _, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{fail: down}, Retriever: &shelf{word: "a", text: "x"}}), kb.Question{Query: "what is a b c d e f g h"})
 	if !errors.Is(err, error(down)) {
 		t.Errorf("err = %v, want the store's", err)
 	}
@@ -215,7 +216,8 @@ func TestATurnIsKeptWhenTheReaderLeaves(t *testing.T) {
 	t.Parallel()
 	m := &memory{}
 	ctx, cancel := context.WithCancel(t.Context())
-	for ev, err := range New(Config{}).For(Tenant{m, &shelf{word: "保修", text: "x"}}).Answer(ctx, kb.Question{Query: "保修多久？"}) {
+	defer cancel()
+	for ev, err := range New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: &shelf{word: "保修", text: "x"}}).Answer(ctx, kb.Question{Query: "保修多久？"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +235,7 @@ func TestQuestionsAreChecked(t *testing.T) {
 	for query, want := range map[string]string{
 		"": "empty", " \x00\t\n": "empty", "\xff\xfe": "UTF-8", strings.Repeat("问", MaxQueryRunes+1): "too long",
 	} {
-		evs, _, err := ask(t, New(Config{}).For(Tenant{&memory{}, &shelf{}}), kb.Question{Query: query})
+		evs, _, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: &shelf{}}), kb.Question{Query: query})
 		if kb.KindOf(err) != kb.Invalid || !strings.Contains(fmt.Sprint(err), want) || len(evs) != 0 {
 			t.Errorf("%.10q: %v after %d events, want invalid (%s) before any", query, err, len(evs), want)
 		}

@@ -3,58 +3,69 @@ package chat
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
-// fromKnowledge answers from the knowledge base, or says that it does not hold
-// the answer.
-func (a *answer) fromKnowledge(ctx context.Context) error {
+// retrieve finds passages for the question.
+func (a *answer) retrieve(ctx context.Context) (err error) {
 	a.turn.Route = kb.Knowledge
 	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "retrieve", Route: kb.Knowledge}); err != nil {
 		return err
 	}
-	found, err := a.find(ctx)
-	if err != nil {
-		return err
+	a.found, err = a.find(ctx)
+	a.degrade(a.found.Degraded...)
+	return err
+}
+
+// degrade notes degraded modes in the answer, each once.
+func (a *answer) degrade(modes ...string) {
+	for _, m := range modes {
+		if !slices.Contains(a.turn.Metadata.Degraded, m) {
+			a.turn.Metadata.Degraded = append(a.turn.Metadata.Degraded, m)
+		}
 	}
-	a.turn.Metadata.Degraded = found.Degraded
-	if found.Abstain || len(found.Quotes) == 0 {
-		a.turn.Metadata.Abstained = true
-		a.turn.Metadata.Offer = kb.Handoff
-		return a.say(textsOf(a.turn.Lang).unknown)
-	}
-	a.turn.Metadata.Quoted = true
-	for _, q := range found.Quotes {
-		a.turn.Sources = append(a.turn.Sources, cite(found.Passages[q.Passage], q))
-	}
-	if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
-		return err
-	}
-	return a.quote()
+}
+
+// abstains reports whether the knowledge base does not hold the answer, as far
+// as retrieval alone can tell.
+func (a *answer) abstains() bool {
+	return a.found.Abstain || len(a.found.Quotes) == 0 || a.found.Answerable < a.engine.cfg.ScoreThreshold
+}
+
+// abstain says that the knowledge base does not hold the answer, and offers a
+// human.
+func (a *answer) abstain() error {
+	a.turn.Metadata.Abstained = true
+	a.turn.Metadata.Offer = kb.Handoff
+	return a.say(textsOf(a.turn.Lang).unknown)
 }
 
 // find retrieves for the question, folded into the one before if it refers to
 // it. A question that is merely short is tried alone first.
 func (a *answer) find(ctx context.Context) (kb.Found, error) {
+	if a.turn.Condensed != a.turn.Query { // a model folded it
+		return a.search(ctx, a.turn.Condensed)
+	}
 	topic := a.topic()
 	how := refersBack(a.turn.Query)
 	if topic == "" || how == standsAlone {
-		return a.retrieve(ctx, a.turn.Query)
+		return a.search(ctx, a.turn.Query)
 	}
 	folded := topic + " " + a.turn.Query
 	if how == mayRefer {
-		alone, err := a.retrieve(ctx, a.turn.Query)
+		alone, err := a.search(ctx, a.turn.Query)
 		if err != nil || !alone.Abstain {
 			return alone, err
 		}
 	}
 	a.turn.Condensed = folded
-	return a.retrieve(ctx, folded)
+	return a.search(ctx, folded)
 }
 
-func (a *answer) retrieve(ctx context.Context, question string) (kb.Found, error) {
+func (a *answer) search(ctx context.Context, question string) (kb.Found, error) {
 	found, err := a.tenant.Retriever.Retrieve(ctx, question, a.engine.cfg.TopK)
 	if err != nil {
 		return found, fmt.Errorf("retrieve: %w", err)
@@ -86,17 +97,29 @@ func cite(p kb.Passage, q kb.Quote) kb.Citation {
 
 // quote answers with the cited sentences themselves.
 func (a *answer) quote() error {
+	a.turn.Metadata.Quoted = true
+	for _, q := range a.found.Quotes {
+		a.turn.Sources = append(a.turn.Sources, cite(a.found.Passages[q.Passage], q))
+	}
+	if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
+		return err
+	}
 	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "answer", Route: kb.Knowledge}); err != nil {
 		return err
 	}
 	for i, s := range a.turn.Sources {
-		sep := ""
-		if i > 0 {
-			sep = "\n\n"
-		}
-		if err := a.say(fmt.Sprintf("%s%s [%d]", sep, strings.TrimSpace(s.Content), i+1)); err != nil {
+		if err := a.say(quoteLine(i, s)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// quoteLine is one quoted sentence with its number.
+func quoteLine(i int, c kb.Citation) string {
+	sep := ""
+	if i > 0 {
+		sep = "\n\n"
+	}
+	return fmt.Sprintf("%s%s [%d]", sep, strings.TrimSpace(c.Content), i+1)
 }

@@ -9,6 +9,8 @@ type texts struct {
 	handoff   string
 	cancelled string
 	nobody    string // no human came in time
+	refused   string // the provider will not answer this
+	noOrders  string // there are no orders to look at
 }
 
 func textsOf(l kb.Lang) texts {
@@ -31,6 +33,8 @@ func textsZh() texts {
 		handoff:   "已为您转接人工客服，请稍候。在人工客服接入之前您可以继续补充问题；回复“取消转人工”可以回到智能客服。",
 		cancelled: "已取消转人工，由我继续为您服务。请问有什么问题？",
 		nobody:    "抱歉，人工客服暂时没有接入，先由我继续为您服务。",
+		refused:   "抱歉，这个问题我无法回答。如果需要帮助，请回复“转人工”。",
+		noOrders:  "抱歉，我这里暂时查不到订单信息。请回复“转人工”，由人工客服为您查询。",
 	}
 }
 
@@ -47,5 +51,7 @@ func textsEn() texts {
 		handoff:   "I am handing you over to a person; please wait a moment. You can add details meanwhile, or reply \"cancel\" to come back to me.",
 		cancelled: "The request for a person is cancelled, and I am here again. What would you like to know?",
 		nobody:    "Sorry, nobody was free to take over. I will go on helping you for now.",
+		refused:   "Sorry, I cannot answer this. If you need help, reply \"talk to a human\".",
+		noOrders:  "Sorry, I cannot look up orders here. Reply \"talk to a human\" and a person will check it for you.",
 	}
 }

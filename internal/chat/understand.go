@@ -1,12 +1,15 @@
 package chat
 
 import (
+	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/llm"
 )
 
 // act is what a message does besides asking.
@@ -135,4 +138,56 @@ func refersBack(query string) reference {
 		return mayRefer
 	}
 	return standsAlone
+}
+
+// understand tells what the message wants: rules first, for they are sure or
+// silent; then a model, if there is one. A model that fails leaves it to the
+// rules.
+func (a *answer) understand(ctx context.Context) error {
+	if a.engine.models != nil && a.intent.confidence < 1 {
+		if err := a.understandByModel(ctx); err != nil {
+			return err
+		}
+	}
+	return a.emit(kb.Event{Type: kb.EventStage, Stage: "understand", Route: a.intent.route})
+}
+
+func (a *answer) understandByModel(ctx context.Context) error {
+	r, err := a.read(ctx)
+	if err != nil {
+		call, ours := errors.AsType[*llm.CallError](err)
+		if ctx.Err() != nil || !ours {
+			return err
+		}
+		if !errors.Is(err, llm.ErrRefused) { // the answer will be refused, too
+			a.engine.failed(ctx, call)
+			a.degrade(degradedUnderstanding)
+		}
+		return nil
+	}
+	if q, err := cleanQuery(r.Question); err == nil {
+		a.turn.Condensed = q
+	}
+	if r.Route != kb.Knowledge && r.Confidence >= a.engine.cfg.IntentConfidence {
+		a.intent = intent{route: r.Route, confidence: r.Confidence}
+		if r.Route == kb.Direct {
+			a.intent.act = actGreet
+		}
+		return nil
+	}
+	a.intent.confidence = r.Confidence
+	return nil
+}
+
+// direct answers what needs no documents.
+func (a *answer) direct() error {
+	a.turn.Route = kb.Direct
+	return a.say(textsOf(a.turn.Lang).direct[a.intent.act])
+}
+
+// order answers questions about an order.
+func (a *answer) order() error {
+	a.turn.Route = kb.Order
+	a.turn.Metadata.Offer = kb.Handoff
+	return a.say(textsOf(a.turn.Lang).noOrders)
 }
