@@ -41,10 +41,10 @@ func (l *Log) Append(ctx context.Context, st State, c Change) (State, *File, err
 	return next, f, err
 }
 
-// ConflictError carries the file that has the slot, which spares the loser a
-// read. It is ErrConflict.
+// ConflictError carries the file that has the slot, and those behind it as far
+// as they were there, which spares the loser two round trips. It is ErrConflict.
 type ConflictError struct {
-	Winner []byte
+	Winners [][]byte
 }
 
 func (e *ConflictError) Error() string { return ErrConflict.Error() }
@@ -70,10 +70,25 @@ func (l *Log) appendFile(ctx context.Context, st State, f *File) (State, error) 
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.CommitTimeout)
 	defer cancel()
 	id := f.Header.MaxTXID
-	winner, err := l.claim(ctx, l.slotKey(st.Lineage, id), f.Raw)
+	// Whoever loses wants the commits behind the winner's too: they are read
+	// while the slot is read back.
+	var behind [][]byte
+	var ready chan struct{}
+	winner, err := l.claim(ctx, l.slotKey(st.Lineage, id), f.Raw, func() {
+		if ready == nil {
+			ready = make(chan struct{})
+			go func() {
+				defer close(ready)
+				behind, _ = l.getSlots(ctx, st.Lineage, id+1, probeSlots) // Catchup reads again what failed here
+			}()
+		}
+	})
+	if ready != nil {
+		<-ready
+	}
 	if err != nil {
 		if winner != nil {
-			err = &ConflictError{Winner: winner}
+			err = &ConflictError{Winners: append([][]byte{winner}, behind...)}
 		}
 		return st, fmt.Errorf("commit %d of %s: %w", id, l.Root(st.Lineage), err)
 	}
@@ -96,8 +111,9 @@ func (l *Log) appendFile(ctx context.Context, st State, f *File) (State, error) 
 // claim creates key with exactly body. nil means that body is there, by this
 // call or an earlier try of it. ErrConflict comes with the body that is there
 // instead. Any failure to learn the outcome is resolved by reading back until
-// ctx ends, then it is ErrUnknown.
-func (l *Log) claim(ctx context.Context, key string, body []byte) (other []byte, err error) {
+// ctx ends, then it is ErrUnknown. taken, unless nil, is called before the
+// first read-back of a key that exists.
+func (l *Log) claim(ctx context.Context, key string, body []byte, taken func()) (other []byte, err error) {
 	const maxGhosts = 4 // refusals to create what cannot be read; a deletion in between explains one
 	ghosts, wait := 0, 0
 	for {
@@ -107,6 +123,9 @@ func (l *Log) claim(ctx context.Context, key string, body []byte) (other []byte,
 		}
 		if !l.cfg.Has(GuardReadBack) {
 			return nil, fmt.Errorf("%w: %w", ErrConflict, cerr)
+		}
+		if taken != nil && errors.Is(cerr, objstore.ErrExist) {
+			taken()
 		}
 		got, _, gerr := l.get(ctx, key)
 		switch {

@@ -96,7 +96,7 @@ func (l *Log) raise(ctx context.Context, lin Lineage, want Boundary) (Boundary, 
 		if err != nil {
 			return b, fmt.Errorf("encode boundary: %w", err)
 		}
-		if _, err := l.claim(ctx, l.gcKey(lin, b.Generation+1), body); err != nil && !errors.Is(err, ErrConflict) {
+		if _, err := l.claim(ctx, l.gcKey(lin, b.Generation+1), body, nil); err != nil && !errors.Is(err, ErrConflict) {
 			return b, fmt.Errorf("raise boundary of %s to %d: %w", l.Root(lin), want.TXID, err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // Catchup returns the commits after st in order and the state after them; at
-// the end of the log that is nothing and st. hint is the file of the next slot
-// if the caller has it already (ConflictError.Winner), else nil.
+// the end of the log that is nothing and st. hint are files of the next slots
+// if the caller has them already (ConflictError.Winners), else nil.
 //
 // The result is not confirmed: a file may be a late write under a boundary
 // that st does not know. Confirm before anybody reads from it; a writer may
@@ -21,25 +21,33 @@ import (
 //
 // A *SealedError means that the lineage ends there; ErrStale that files are
 // missing, so the caller must load anew; ErrFork that the log is not ours.
-func (l *Log) Catchup(ctx context.Context, st State, hint []byte) ([]*File, State, error) {
+func (l *Log) Catchup(ctx context.Context, st State, hint [][]byte) ([]*File, State, error) {
 	var all []*File
-	if hint == nil {
+	raws := hint
+	if raws == nil {
 		b, err := l.getSlot(ctx, st.Lineage, st.TXID+1)
 		if err != nil || b == nil {
 			return nil, st, err
 		}
-		hint = b
+		raws = [][]byte{b}
 	}
-	next, err := l.take(ctx, &all, st, hint)
-	if err != nil {
-		return nil, st, err
-	}
-	// Usually one commit behind: three reads at once find the end for the
-	// price of one round trip.
-	const probe = 3
-	raws, err := l.getSlots(ctx, next.Lineage, next.TXID+1, probe)
+	next, err := st, error(nil)
 	for i := 0; err == nil && i < len(raws); i++ {
 		next, err = l.take(ctx, &all, next, raws[i])
+	}
+	// Usually one commit behind: three reads at once find the end for the
+	// price of one round trip. The loser of a race has them already.
+	switch {
+	case err != nil || len(hint) > 0 && len(hint) <= probeSlots:
+		raws = nil
+	case hint == nil:
+		raws, err = l.getSlots(ctx, next.Lineage, next.TXID+1, probeSlots)
+		for i := 0; err == nil && i < len(raws); i++ {
+			next, err = l.take(ctx, &all, next, raws[i])
+		}
+		if len(raws) < probeSlots {
+			raws = nil
+		}
 	}
 	for err == nil && len(raws) > 0 {
 		var n int
@@ -52,15 +60,15 @@ func (l *Log) Catchup(ctx context.Context, st State, hint []byte) ([]*File, Stat
 		for i := 0; err == nil && i < len(raws); i++ {
 			next, err = l.take(ctx, &all, next, raws[i])
 		}
-		if len(raws) < probe {
-			raws = nil
-		}
 	}
 	if err != nil {
 		return nil, st, err
 	}
 	return all, next, nil
 }
+
+// probeSlots is how many slots are read at once on suspicion.
+const probeSlots = 3
 
 // take decodes the commit after st, checks that it continues st, and appends
 // it to all.

@@ -105,7 +105,7 @@ func (l *Log) putHead(ctx context.Context, generation uint64, h Head) (Head, err
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.CommitTimeout)
 	defer cancel()
 	// Two who complete the same seal write the same bytes and both succeed.
-	_, err = l.claim(ctx, l.headKey(generation+1), body)
+	_, err = l.claim(ctx, l.headKey(generation+1), body, nil)
 	if err != nil && !errors.Is(err, ErrConflict) {
 		return Head{}, fmt.Errorf("append head %d of %s: %w", generation+1, l.prefix, err)
 	}

@@ -31,7 +31,7 @@ func (l *Log) begin(ctx context.Context, lin Lineage, after uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.CommitTimeout)
 	defer cancel()
-	if _, err = l.claim(ctx, l.originKey(lin), body); err != nil && !(errors.Is(err, ErrConflict) && !l.cfg.Has(GuardLineage)) {
+	if _, err = l.claim(ctx, l.originKey(lin), body, nil); err != nil && !(errors.Is(err, ErrConflict) && !l.cfg.Has(GuardLineage)) {
 		return fmt.Errorf("begin lineage: %w", err)
 	}
 	return nil
@@ -68,7 +68,7 @@ func (l *Log) bootstrap(ctx context.Context, lin Lineage, after uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.CommitTimeout)
 	defer cancel()
-	if _, err = l.claim(ctx, l.slotKey(lin, 1), f.Raw); err != nil {
+	if _, err = l.claim(ctx, l.slotKey(lin, 1), f.Raw, nil); err != nil {
 		return fmt.Errorf("write first commit: %w", err)
 	}
 	return nil
