@@ -88,6 +88,16 @@ func TestNoErrorShowsASecret(t *testing.T) {
 	}
 }
 
+// TestAComplaintAboutASecretHidesIt: no secret can be malformed today, the next
+// kind of one might.
+func TestAComplaintAboutASecretHidesIt(t *testing.T) {
+	t.Parallel()
+	one := newSchema().byPath["security.root_key"]
+	if got := one.complain("hunter2", "is wrong").Error(); got != "the value is wrong" {
+		t.Errorf("complain = %q", got)
+	}
+}
+
 func TestSecretsCompareByValue(t *testing.T) {
 	t.Parallel()
 	if a, b := NewSecret("x"), NewSecret("x"); !a.Equal(b) || a.Equal(NewSecret("y")) || a.Equal(Secret{}) {
