@@ -14,8 +14,11 @@ const MaxGet = 64 << 20
 // page of S3 and OSS (both: max-keys at most 1000).
 const ListPage = 1000
 
+// MaxKey is the most bytes a key may have, the prefix of a Sub included. S3
+// takes 1,024, OSS 1,023.
+const MaxKey = 512
+
 const (
-	maxKeyBytes     = 512 // the prefix of a Sub included; S3 and OSS take 1,024 or 1,023
 	maxSegmentBytes = 255 // NAME_MAX of Linux file systems, which dir and versitygw stand on
 	maxPrefixBytes  = 111 // of a Sub, without its '/': leaves 400 bytes to keys, thrice our longest
 )
@@ -58,8 +61,8 @@ func ValidatePrefix(prefix string) error {
 }
 
 func validChars(key string) error {
-	if len(key) > maxKeyBytes {
-		return fmt.Errorf("%w %q…: %d bytes, at most %d", ErrInvalidKey, key[:40], len(key), maxKeyBytes)
+	if len(key) > MaxKey {
+		return fmt.Errorf("%w %q…: %d bytes, at most %d", ErrInvalidKey, key[:40], len(key), MaxKey)
 	}
 	for i := range len(key) {
 		c := key[i]

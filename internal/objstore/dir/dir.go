@@ -36,6 +36,7 @@ type Bucket struct {
 	mu      sync.Mutex
 	folders map[string]*folder // open folders by path below root; "" is root
 	clock   int64              // counts uses, for the least recently used folder
+	settled map[string]fs.FileInfo
 
 	// broken is set for good once a folder could not be fsynced: the kernel
 	// reports that once, and what it then shows may not be on the disk.

@@ -205,6 +205,7 @@ func (b *Bucket) syncFolder(f *folder) error {
 	f.started++
 	mine := f.started
 	f.startMu.Unlock()
+	b.note("sync begins", f.path)
 	if err := f.dir.Sync(); err != nil {
 		broken := objstore.Trouble(objstore.ErrDown, fmt.Errorf("fsync of folder %q in %s: %w; nothing more is read or written here until the disk was checked and the service restarted", f.path, b.root, err))
 		b.broken.CompareAndSwap(nil, &broken)
@@ -218,7 +219,7 @@ func (b *Bucket) syncFolder(f *folder) error {
 // settle makes durable what another process may have linked just now and not
 // yet fsynced: who acts on what it read must not see it undone by a power cut.
 func (b *Bucket) settle(key string, fi fs.FileInfo) error {
-	if time.Since(fi.ModTime()) > settleTime {
+	if time.Since(fi.ModTime()) > settleTime || b.isSettled(key, fi) {
 		return nil
 	}
 	path, _ := split(key)
@@ -228,11 +229,35 @@ func (b *Bucket) settle(key string, fi fs.FileInfo) error {
 			err = b.syncFolder(f)
 			b.release(f)
 		}
+		if err == nil {
+			b.setSettled(key, fi)
+		}
 		if !errors.Is(err, errStale) {
 			return err
 		}
 	}
 	return fmt.Errorf("settle %s: %w", key, errStale)
+}
+
+// maxSettled is how many young objects are remembered to be durable: more
+// than one catch-up reads in settleTime, at about 300 bytes each.
+const maxSettled = 1024
+
+func (b *Bucket) isSettled(key string, fi fs.FileInfo) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was, ok := b.settled[key]
+	return ok && os.SameFile(was, fi) && was.ModTime().Equal(fi.ModTime())
+}
+
+// setSettled remembers that the object which fi describes is durable.
+func (b *Bucket) setSettled(key string, fi fs.FileInfo) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.settled == nil || len(b.settled) >= maxSettled {
+		b.settled = map[string]fs.FileInfo{}
+	}
+	b.settled[key] = fi
 }
 
 // prune removes path and its parents while they are empty. rmdir fails as

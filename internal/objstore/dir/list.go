@@ -31,6 +31,9 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) ([]o
 	}
 	l := lister{b: b, ctx: ctx, prefix: prefix, after: after, limit: limit}
 	folder, _ := split(prefix)
+	if start := join(folder, ""); folder != "" && start < after && !strings.HasPrefix(after, start) {
+		return nil, false, nil // every key in it is before after
+	}
 	if err := l.walk(folder); err != nil && !errors.Is(err, errFull) {
 		return nil, false, fmt.Errorf("list %s: %w", prefix, err)
 	}
@@ -48,9 +51,8 @@ type lister struct {
 	more          bool
 }
 
-// entry of a folder. sort is its key, for a folder the start that its keys
-// share, '/' included: that puts "a-b" before what is in "a", as the order of
-// whole keys wants.
+// entry of a folder. sort is its name, with '/' if it is a folder itself: that
+// puts "a-b" before what is in "a", as the order of whole keys wants.
 type entry struct {
 	sort string
 	info fs.FileInfo // of a symbolic link's target, else nil
@@ -75,7 +77,13 @@ func (l *lister) walk(folder string) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(l.b.path(folder))
+	l.b.note("list folder", folder)
+	d, err := os.Open(l.b.path(folder))
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = d.ReadDir(-1) // in no order: most of them are left out
+		d.Close()
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil // none, or pruned meanwhile
 	}
@@ -84,52 +92,67 @@ func (l *lister) walk(folder string) error {
 	}
 	for _, e := range l.wanted(folder, entries) {
 		if e.Type().IsDir() {
-			if err := l.walk(e.sort[:len(e.sort)-1]); err != nil {
+			if err := l.walk(join(folder, e.Name())); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := l.add(e); err != nil {
+		if err := l.add(join(folder, e.Name()), e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// within cuts folder off a prefix or an after. What does not lie in it bounds
+// nothing there: walk goes only where that holds.
+func within(folder, key string) string {
+	if folder == "" {
+		return key
+	}
+	rest, ok := strings.CutPrefix(key, folder+"/")
+	if !ok {
+		return ""
+	}
+	return rest
+}
+
 // wanted are the entries that are, or may hold, a key of the answer, in order.
 func (l *lister) wanted(folder string, entries []fs.DirEntry) []entry {
+	prefix, after := within(folder, l.prefix), within(folder, l.after)
+	room := len(join(folder, ""))
 	var out []entry
 	for _, d := range entries {
-		key := join(folder, d.Name())
-		e := entry{DirEntry: d}
-		if d.Type()&fs.ModeSymlink != 0 { // an operator's: a tenant on another disk
-			e.info, _ = os.Stat(l.b.path(key)) // one that leads nowhere stays a link, which is no object
-		}
-		switch {
-		case isTemp(d.Name()):
+		e := entry{DirEntry: d, sort: d.Name()}
+		if isTemp(e.sort) {
 			l.b.sweepOne(folder, d)
 			continue
-		case objstore.ValidateKey(key) != nil:
-			continue // someone else's: lost+found, editors' files
+		}
+		if d.Type()&fs.ModeSymlink != 0 { // an operator's: a tenant on another disk
+			e.info, _ = os.Stat(l.b.path(join(folder, e.sort))) // one that leads nowhere stays a link, which is no object
+		}
+		switch {
 		case e.Type().IsDir():
-			key += "/"
-			if !strings.HasPrefix(key, l.prefix) && !strings.HasPrefix(l.prefix, key) {
+			e.sort += "/"
+			if !strings.HasPrefix(e.sort, prefix) && !strings.HasPrefix(prefix, e.sort) {
 				continue
 			}
-			if key < l.after && !strings.HasPrefix(l.after, key) {
+			if e.sort < after && !strings.HasPrefix(after, e.sort) {
 				continue // every key in it is before after, too
 			}
-		case !e.Type().IsRegular(), !strings.HasPrefix(key, l.prefix), key <= l.after:
+		case !e.Type().IsRegular(), !strings.HasPrefix(e.sort, prefix), e.sort <= after:
 			continue
 		}
-		e.sort = key
+		if objstore.ValidateKey(d.Name()) != nil || room+len(d.Name()) > objstore.MaxKey {
+			continue // someone else's: lost+found, editors' files
+		}
 		out = append(out, e)
 	}
 	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.sort, b.sort) })
 	return out
 }
 
-func (l *lister) add(e entry) error {
+func (l *lister) add(key string, e entry) error {
 	fi, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // deleted meanwhile
@@ -141,6 +164,6 @@ func (l *lister) add(e entry) error {
 		l.more = true
 		return errFull
 	}
-	l.infos = append(l.infos, info(e.sort, fi))
+	l.infos = append(l.infos, info(key, fi))
 	return nil
 }

@@ -52,6 +52,7 @@ func (b *Bucket) store(ctx context.Context, key string, body io.ReadSeeker, repl
 		}
 		switch {
 		case err == nil:
+			b.setSettled(key, fi)
 			return info(key, fi), nil
 		case !errors.Is(err, errStale):
 			return objstore.Info{}, fmt.Errorf("store %s: %w", key, err)
@@ -225,6 +226,7 @@ func (b *Bucket) syncPath(path string) error {
 		return trouble(err)
 	}
 	defer d.Close()
+	b.note("sync begins", path)
 	if err := d.Sync(); err != nil {
 		return trouble(err)
 	}
