@@ -22,6 +22,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/console"
 	"github.com/eino-qa/eino-qa/internal/ingest"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/llm"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/retrieve"
 	"github.com/eino-qa/eino-qa/internal/store"
@@ -40,6 +41,7 @@ type App struct {
 	control *store.Control
 	keys    *auth.Keys
 	links   *auth.Links
+	models  *llm.Client // nil without models
 	engine  *chat.Engine
 	worker  *ingest.Worker
 	rootKey string // the generated key, if this process was the one to generate it
@@ -60,10 +62,14 @@ type Tenant struct {
 // connection that it does not need at once.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
 	a := &App{cfg: cfg, log: log, open: map[kb.TenantID]*Tenant{}}
+	var err error
+	if a.models, err = openModels(cfg); err != nil {
+		return nil, err
+	}
 	a.engine = chat.New(chat.Config{
 		TopK: cfg.RAG.TopK, HistoryTurns: cfg.Session.MaxHistory, SessionTimeout: cfg.Session.Timeout, HandoffTimeout: cfg.Handoff.Timeout,
-	})
-	var err error
+		IntentConfidence: cfg.Intent.ConfidenceThreshold,
+	}, a.models, log)
 	folder := false
 	if a.bucket, folder, err = openBucket(ctx, cfg); err != nil {
 		return nil, err
@@ -80,7 +86,35 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error
 }
 
 // Close closes what Open opened.
-func (a *App) Close() error { return a.tenants.Close() }
+func (a *App) Close() error {
+	if a.models != nil {
+		a.models.Close()
+	}
+	return a.tenants.Close()
+}
+
+// openModels returns the client of the models that settings name, nil without
+// any. It asks nobody.
+func openModels(cfg config.Config) (*llm.Client, error) {
+	d := cfg.DashScope
+	if !d.Models() {
+		return nil, nil //nolint:nilnil // no models is no error
+	}
+	endpoint := func(on bool, model string) llm.Endpoint {
+		if !on {
+			return llm.Endpoint{Provider: llm.OpenAI} // which has no default model
+		}
+		return llm.Endpoint{Model: model}
+	}
+	retries := d.MaxRetries
+	if retries == 0 {
+		retries = -1 // package llm takes 0 for its default
+	}
+	return llm.New(llm.Config{
+		BaseURL: d.BaseURL, APIKey: d.APIKey.Reveal(), Timeout: d.Timeout, MaxRetries: retries,
+		Chat: endpoint(d.Chat(), d.ChatModel), Embedding: endpoint(d.Embed(), d.EmbedModel), Rerank: endpoint(d.Rerank(), d.RerankModel),
+	})
+}
 
 // bootstrap opens the control database, makes the root key and the link secret
 // unless another process did, and prepares the checking of both.
@@ -184,7 +218,7 @@ func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant,
 		return nil, err
 	}
 	t := &Tenant{Store: s, Ingester: ingest.New(id, s, a.bucket), Retrieve: retrieve.New(s, retrieve.Config{})}
-	t.Chat = a.engine.For(chat.Tenant{Memory: s, Retriever: finder{t.Retrieve}})
+	t.Chat = a.engine.For(chat.Tenant{ID: id, Memory: s, Retriever: finder{t.Retrieve}})
 	a.open[id] = t
 	return t, nil
 }

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/redact"
+	"github.com/eino-qa/eino-qa/internal/telemetry"
 )
 
 // Exit codes of the server's command line.
@@ -63,7 +64,12 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 	if run == nil {
 		return &config.UsageError{Msg: fmt.Sprintf("unknown command %q; there are serve, ingest PATH… and ask QUESTION", name)}
 	}
-	a, err := Open(ctx, cfg, slog.New(slog.NewTextHandler(stderr, nil)))
+	log, err := openLog(cfg, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	a, err := Open(ctx, cfg, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -72,6 +78,16 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	return run(a)
+}
+
+// openLog opens the log that settings name, with the fence that takes secrets
+// and personal data out of it.
+func openLog(cfg config.Config, stdout, stderr io.Writer) (*telemetry.Log, error) {
+	l := cfg.Logging
+	return telemetry.Open(telemetry.Options{
+		Level: l.Level, Format: l.Format, Output: l.Output, Path: l.FilePath, MaxBytes: int64(l.MaxSize), MaxFiles: l.MaxFiles, Stderr: stderr, Stdout: stdout,
+		Wrap: redact.New(cfg.Security.SensitiveFields, cfg.Secrets()).Handler,
+	})
 }
 
 func serve(ctx context.Context, a *App, out io.Writer) error {
