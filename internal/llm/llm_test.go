@@ -21,14 +21,13 @@ import (
 const secret = "sk-0123456789abcdef0123456789abcdef"
 
 // stand starts a provider and a client for it. Set what is special in cfg; the
-// times are short so that faults show quickly.
+// times are long, for slow machines: tests of time limits set their own.
 func stand(t testing.TB, cfg Config) (*llmtest.Server, *Client) {
 	t.Helper()
 	s := &llmtest.Server{Key: secret}
 	web := httptest.NewServer(s)
 	cfg.BaseURL, cfg.APIKey = or(cfg.BaseURL, web.URL+"/compatible-mode/v1"), secret
-	cfg.Timeout = or(cfg.Timeout, 2*time.Second)
-	cfg.IdleTimeout = or(cfg.IdleTimeout, 300*time.Millisecond)
+	cfg.Timeout = or(cfg.Timeout, 20*time.Second)
 	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
