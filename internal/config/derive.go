@@ -138,6 +138,8 @@ func (l *loader) platform() string {
 		return "fc-custom"
 	case l.vars["FC_RUNTIME_API"] != "":
 		return "fc"
+	case l.vars["FC_FUNCTION_NAME"] != "": // a custom runtime on its default port
+		return "fc-custom"
 	}
 	return "local"
 }

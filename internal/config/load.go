@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -23,6 +24,17 @@ type Source struct {
 // environment.
 func Process() Source {
 	return Source{Args: os.Args[1:], Environ: os.Environ()}
+}
+
+// Getenv returns a variable of Environ, or "". It is for packages that must ask
+// for what is no setting, such as the names a platform sets.
+func (s Source) Getenv(name string) string {
+	for _, line := range slices.Backward(s.Environ) {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // DefaultFile is read, if it is there, where neither -config nor CONFIG_PATH

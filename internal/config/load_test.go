@@ -171,6 +171,7 @@ func TestDefaultsFollowOtherSettings(t *testing.T) {
 		{"a custom runtime listens where its contract says", []string{"FC_CUSTOM_LISTEN_PORT=9000"}, func(c Config) any { return c.Listen() }, "0.0.0.0:9000"},
 		{"a custom runtime with a port listens there", []string{"SERVERLESS_PLATFORM=fc-custom", "SERVER_PORT=9001"}, func(c Config) any { return c.Listen() }, "0.0.0.0:9001"},
 		{"Lambda is found out", []string{"AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"}, func(c Config) any { return c.Run.Platform }, "lambda"},
+		{"a custom runtime has a name", []string{"FC_FUNCTION_NAME=f"}, func(c Config) any { return c.Run.Platform }, "fc-custom"},
 		{"Function Compute is found out", []string{"FC_RUNTIME_API=127.0.0.1:9001"}, func(c Config) any { return c.Run.Platform }, "fc"},
 		{"release logs JSON", []string{"SERVER_MODE=release", "ROOT_KEY=root-key-0123456789"}, func(c Config) any { return c.Logging.Format }, "json"},
 		{"public chat in debug", nil, func(c Config) any { return []bool{c.PublicChat(), c.Sample()} }, []bool{true, true}},
@@ -289,6 +290,16 @@ func TestFlags(t *testing.T) {
 				t.Errorf("Run (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestGetenv(t *testing.T) {
+	t.Parallel()
+	src := Source{Environ: []string{"A=1", "AB=2", "A=3=4", "C="}}
+	for name, want := range map[string]string{"A": "3=4", "AB": "2", "B": "", "C": "", "": ""} {
+		if got := src.Getenv(name); got != want {
+			t.Errorf("Getenv(%q) = %q, want %q", name, got, want)
+		}
 	}
 }
 
