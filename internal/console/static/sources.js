@@ -40,14 +40,22 @@ export function sourceList(sources, cited, open) {
   return [say(h("h3", { class: "label" }), "sources"), list];
 }
 
+// Where two sources stand under one heading, the words of the quote tell them apart.
+function placeOf(sources, n) {
+  const here = ({ metadata }) => JSON.stringify([metadata?.doc_id, metadata?.heading]);
+  const { content, metadata } = sources[n - 1];
+  const alone = sources.filter((other) => here(other) === here(sources[n - 1])).length === 1;
+  return alone ? metadata?.heading : content;
+}
+
 function sourceChip(sources, n, open) {
-  const { heading, title } = sources[n - 1].metadata ?? {};
-  const name = heading || title || t("untitled");
+  const title = titleOf(sources[n - 1]);
+  const place = placeOf(sources, n);
   const chip = h("button", { type: "button", class: "source", "data-n": n },
     h("span", { class: "source-n" }, String(n)),
     h("span", { class: "source-name" },
-      h("span", { class: "source-title" }, title || name),
-      heading && heading !== title ? h("span", { class: "source-heading" }, heading) : null),
+      h("span", { class: "source-title" }, title),
+      place && place !== title ? h("span", { class: "source-place" }, place) : null),
     icon("right"));
   chip.addEventListener("click", () => open(n, chip));
   return chip;

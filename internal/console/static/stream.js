@@ -7,8 +7,8 @@ import { Failure } from "./failure.js";
 // One event holds at most the sources of an answer; far larger is not ours.
 const maxPending = 8 << 20;
 
-// A server sends a comment at least every 30 s while it thinks; proxies give
-// up after 60 s (nginx, proxy_read_timeout). Longer silence is a dead link.
+// Our server sends a comment every 15 s while it thinks, and proxies give up
+// after 60 s of silence (nginx, proxy_read_timeout): more is a dead link.
 const idleMS = 90_000;
 
 /** EventParser turns chunks of bytes, cut anywhere, into events {id, data}. */

@@ -229,8 +229,8 @@ export const texts = {
 // Questions on the empty page. They fit the sample knowledge base that a fresh
 // server loads; other knowledge bases only lose a hint.
 export const samples = {
-  zh: ["签收后几天内可以退货？", "保修期是多久？", "E05 是什么故障？", "怎么恢复出厂设置？"],
-  en: ["How many days do I have to return an item?", "How long does the warranty last?", "What does error code E05 mean?", "How do I do a factory reset?"],
+  zh: ["签收后几天内可以退货？", "台灯保修几个月？", "E05 是什么故障？", "怎么恢复出厂设置？"],
+  en: ["How many days do I have to return an item?", "When is shipping free?", "What does error code E05 mean?", "How do I reset the lamp?"],
 };
 
 // The degraded modes of metadata.degraded that have words; others show as named.

@@ -5,6 +5,7 @@ import { indexAtByte, splitAtBytes } from "/console/bytes.js";
 import { ownLink } from "/console/client.js";
 import { Failure, secondsUntil } from "/console/failure.js";
 import { blocksOf, inlineNodes, markersOf, renderAnswer, spoken } from "/console/format.js";
+import { sourceList } from "/console/sources.js";
 import { EventParser, readEvents } from "/console/stream.js";
 import { samples, texts } from "/console/texts.js";
 import { Turn } from "/console/turn.js";
@@ -147,6 +148,16 @@ export const checks = {
   },
   "markers are listed once": () => [markersOf("a [2] b [1][2] [x]"), [2, 1]],
   "read aloud there is no markup": () => [spoken("# A [1]\n**b** `c`"), "A \nb c"],
+
+  "sources under one heading are told apart by their words": () => {
+    const source = (heading, content) => ({ content, metadata: { doc_id: "d", title: "T", heading } });
+    const list = sourceList([source("A", "one"), source("A", "two"), source("B", "three"), { content: "four" }], [], () => {})[1];
+    return [[...list.querySelectorAll(".source-place")].map((n) => n.textContent), ["one", "two", "B"]];
+  },
+  "cited sources come first, the others wait": () => {
+    const list = sourceList([{}, {}, {}], [3, 9, 1], () => {})[1];
+    return [[...list.querySelectorAll(".source")].map((n) => n.dataset.n).concat(list.querySelectorAll(".more").length), ["1", "3", 1]];
+  },
 
   "a turn follows its events": () => {
     const turn = new Turn("q");
