@@ -75,8 +75,8 @@ func (l *Log) Boundary(ctx context.Context, lin Lineage) (Boundary, error) {
 	if g == 0 {
 		return Boundary{}, nil
 	}
-	b, err := l.readBoundary(ctx, lin, g)
-	if err != nil {
+	var b Boundary
+	if err := l.retry(ctx, func() (err error) { b, err = l.readBoundary(ctx, lin, g); return err }); err != nil {
 		return b, err
 	}
 	return l.advance(ctx, lin, b)

@@ -73,10 +73,14 @@ func (l *Log) list(ctx context.Context, prefix, after string, max int) (all []ob
 	}
 }
 
-func (l *Log) listPage(ctx context.Context, prefix, after string, n int) ([]objstore.Info, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
-	defer cancel()
-	infos, more, err := l.bucket.List(ctx, prefix, after, n)
+// listPage lists once, with retries.
+func (l *Log) listPage(ctx context.Context, prefix, after string, n int) (infos []objstore.Info, more bool, err error) {
+	err = l.retry(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+		defer cancel()
+		infos, more, err = l.bucket.List(ctx, prefix, after, n)
+		return err
+	})
 	if err != nil {
 		return nil, false, fmt.Errorf("list %s: %w", prefix, err)
 	}

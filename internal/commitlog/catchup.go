@@ -160,15 +160,11 @@ func (l *Log) getSlots(ctx context.Context, lin Lineage, id ltx.TXID, n int) ([]
 // a long absence is read in pieces of bounded memory. A gap is ErrStale.
 func (l *Log) listRun(ctx context.Context, st State) (int, error) {
 	const piece = 256
-	var files []FileInfo
-	err := l.retry(ctx, func() error {
-		infos, _, err := l.listPage(ctx, l.levelPrefix(st.Lineage, LevelCommit), l.slotKey(st.Lineage, st.TXID), piece)
-		files = parseFiles(LevelCommit, infos)
-		return err
-	})
+	infos, _, err := l.listPage(ctx, l.levelPrefix(st.Lineage, LevelCommit), l.slotKey(st.Lineage, st.TXID), piece)
 	if err != nil {
 		return 0, err
 	}
+	files := parseFiles(LevelCommit, infos)
 	for i, f := range files {
 		if f.Min != st.TXID+1+ltx.TXID(i) {
 			return 0, fmt.Errorf("slot %d is missing: %w", st.TXID+1+ltx.TXID(i), ErrStale)

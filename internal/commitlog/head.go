@@ -41,12 +41,8 @@ func (l *Log) HeadAfter(ctx context.Context, known uint64) (Head, error) {
 		h, err := l.readHead(ctx, guess)
 		first <- answer{h, err}
 	}()
-	var gen uint64
-	err := l.retry(ctx, func() error {
-		infos, _, err := l.list(ctx, l.headPrefix(), l.headKey(guess), 0)
-		gen = lastGeneration(infos)
-		return err
-	})
+	infos, _, err := l.list(ctx, l.headPrefix(), l.headKey(guess), 0)
+	gen := lastGeneration(infos)
 	a := <-first
 	switch {
 	case err != nil:
