@@ -71,6 +71,8 @@ var own = map[string]string{
 	"internal/serverless/fc":              "kb serverless/function",
 	"internal/serverless/function":        "kb",
 	"internal/serverless/emulator":        "",
+	"internal/serverless/coldbench":       "serverless/emulator",
+	"internal/serverless/deploy":          "",
 	"internal/serverless/internal/bare":   "",
 	"internal/serverless/internal/testfn": "kb serverless serverless/function",
 	"internal/app":                        "*",

@@ -94,7 +94,8 @@ func TestBadSettings(t *testing.T) {
 		{name: "store without a bucket", environ: []string{"STORAGE_URL=s3:///prefix"}, want: []string{"STORAGE_URL: storage.url: names no bucket; write s3://bucket/prefix"}},
 		{name: "store with a key in it", environ: []string{"STORAGE_URL=s3://AKIA:hunter2@bucket"}, want: []string{"STORAGE_URL: storage.url: holds a key; put it in storage.access_key_id and storage.secret_access_key"}},
 		{name: "store with an unknown option", environ: []string{"STORAGE_URL=s3://bucket?pathstyle=true"}, want: []string{`STORAGE_URL: storage.url: has the unknown option "pathstyle"; did you mean path_style?`}},
-		{name: "store with a bad option", environ: []string{"STORAGE_URL=s3://bucket?path_style=maybe"}, want: []string{"STORAGE_URL: storage.url: has path_style=maybe, which is neither true nor false"}},
+		{name: "store with a bad option", environ: []string{"STORAGE_URL=s3://bucket?path_style=maybe"}, want: []string{`STORAGE_URL: storage.url: has path_style="maybe", which is neither true nor false`}},
+		{name: "store with an option of the other cloud", environ: []string{"STORAGE_URL=oss://bucket?path_style=true"}, want: []string{`STORAGE_URL: storage.url: has the unknown option "path_style"`}},
 		{name: "half a pair of store keys", environ: []string{"STORAGE_ACCESS_KEY_ID=AKIA1"}, want: []string{"storage.secret_access_key: is needed because storage.access_key_id is set"}},
 		{name: "the other half", environ: []string{"STORAGE_SECRET_ACCESS_KEY=s3cret-s3cret"}, want: []string{"storage.access_key_id: is needed because storage.secret_access_key is set"}},
 

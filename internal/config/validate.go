@@ -205,12 +205,16 @@ func (l *loader) storage() {
 }
 
 // storeOptions are what a storage.url of a scheme may carry behind its '?'.
+// Packages objstore/s3 and objstore/oss give them their meaning; the names
+// stand here too so that -validate needs neither cloud's SDK.
 func storeOptions(scheme string) (options []string, known bool) {
 	switch scheme {
 	case "file", "mem":
 		return nil, true
-	case "s3", "oss":
-		return []string{"endpoint", "path_style", "region"}, true
+	case "s3":
+		return []string{"endpoint", "region", "path_style", "allow_versioning"}, true
+	case "oss":
+		return []string{"endpoint", "region", "internal", "cname"}, true
 	}
 	return nil, false
 }
@@ -256,9 +260,13 @@ func checkStoreQuery(query url.Values, options []string) error {
 			return fmt.Errorf("has the unknown option %s%s", quote(name), hint)
 		}
 	}
-	if v := query.Get("path_style"); v != "" {
-		if _, err := parseBool(v); err != nil {
-			return fmt.Errorf("has path_style=%s, which %w", v, err)
+	for _, name := range []string{"path_style", "allow_versioning", "internal", "cname"} {
+		v := query.Get(name)
+		if v == "" {
+			continue
+		}
+		if _, err := strconv.ParseBool(v); err != nil {
+			return fmt.Errorf("has %s=%s, which is neither true nor false", name, quote(v))
 		}
 	}
 	if v := query.Get("endpoint"); v != "" {
