@@ -78,7 +78,7 @@ func (b *Bucket) storeIn(ctx context.Context, f *folder, name string, body io.Re
 	}
 	if replace {
 		err = f.root.Rename(temp, name)
-		b.note("rename", join(f.path, name))
+		b.note("rename "+temp, join(f.path, name))
 	} else {
 		err = b.link(f, temp, name)
 	}
