@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 import boto3
-from cfnlint.api import lint_file
+from cfnlint.api import lint, lint_file
 from cfnlint.config import ManualArgs
 from cfnlint.decode import decode
 from samtranslator.parser.parser import Parser
@@ -47,6 +47,14 @@ def main(path):
         parameters["AWS::Region"] = REGION
         translator = Translator({}, Parser(), boto_session=session)
         template = translator.translate(template, parameters)
+        # Once more without the shorthand: cfn-lint does not look into every
+        # property that SAM hands through.
+        template.pop("Metadata", None)
+        found = [m for m in lint(json.dumps(template), regions=[REGION]) if m.rule.id.startswith("E")]
+        for m in found:
+            print(f"{path} (translated): {m.rule.id} {m.message} at {list(m.path or [])}", file=sys.stderr)
+        if found:
+            return 1
     json.dump(template, sys.stdout)
     return 0
 
