@@ -34,7 +34,7 @@ help: ## list the targets
 .PHONY: bin/server
 bin/server:
 	@mkdir -p bin; log=bin/.build.log; : > $$log; \
-	$(GO) build -v -ldflags '$(LDFLAGS)' -o $@ ./local 2> $$log & pid=$$!; \
+	$(GO) build -v -trimpath -ldflags '-s -w $(LDFLAGS)' -o $@ ./local 2> $$log & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; exit 130' INT TERM; \
 	n=0; while kill -0 $$pid 2>/dev/null; do \
 	  sleep 1; n=$$((n + 1)); \

@@ -54,7 +54,7 @@ var own = map[string]string{
 	// implements them.
 	"internal/retrieve": "kb lexical chunk",
 	"internal/ingest":   "kb parse chunk lexical objstore",
-	"internal/chat":     "kb",
+	"internal/chat":     "kb llm lexical chunk", // the words of answers are checked as they are searched
 	"internal/backup":   "kb objstore commitlog",
 	"internal/api":      "kb auth ratelimit telemetry",
 

@@ -68,7 +68,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error
 	}
 	a.engine = chat.New(chat.Config{
 		TopK: cfg.RAG.TopK, HistoryTurns: cfg.Session.MaxHistory, SessionTimeout: cfg.Session.Timeout, HandoffTimeout: cfg.Handoff.Timeout,
-		IntentConfidence: cfg.Intent.ConfidenceThreshold,
+		IntentConfidence: cfg.Intent.ConfidenceThreshold, ScoreThreshold: cfg.RAG.ScoreThreshold,
 	}, a.models, log)
 	folder := false
 	if a.bucket, folder, err = openBucket(ctx, cfg); err != nil {

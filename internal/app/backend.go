@@ -33,7 +33,7 @@ func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
 	parts := map[string]api.Health{}
-	for _, f := range b.a.cfg.Features() {
+	for _, f := range b.a.features() {
 		h := api.Health{Status: "off", Message: f.Detail}
 		if f.On {
 			h = api.Health{Status: "up"}

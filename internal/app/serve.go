@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
@@ -77,7 +78,7 @@ func (a *App) httpServer(h http.Handler) *http.Server {
 // root key if this is the start that generated it.
 func (a *App) Banner(out io.Writer, url string) {
 	fmt.Fprintf(out, "\nEino QA %s\n  page  %s/\n  API   %s/openapi.json\n\n", Version, url, url)
-	for _, f := range a.cfg.Features() {
+	for _, f := range a.features() {
 		state := "off"
 		if f.On {
 			state = "on "
@@ -88,6 +89,22 @@ func (a *App) Banner(out io.Writer, url string) {
 		fmt.Fprintf(out, "\n  admin key, shown this once: %s\n  (kept in %s, readable by you only)\n", a.rootKey, a.rootKeyFile())
 	}
 	fmt.Fprintln(out)
+}
+
+// features is what works in this process. Settings that are ahead of the
+// program are named as what they are: off.
+func (a *App) features() []config.Feature {
+	later := map[string]string{
+		"embedding model": "search by words only; vectors come with a later release", "rerank model": "results in the order of the search; comes with a later release",
+		"milvus": "comes with a later release", "cache": "every answer is computed; comes with a later release",
+	}
+	fs := a.cfg.Features()
+	for i, f := range fs {
+		if what := later[f.Name]; what != "" && f.On {
+			fs[i].On, fs[i].Detail = false, what
+		}
+	}
+	return fs
 }
 
 // Welcome loads the sample knowledge base on the first start and asks it a

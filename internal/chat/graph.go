@@ -172,9 +172,9 @@ func (a *answer) spend(u llm.Usage) {
 
 // Degraded modes of this package.
 const (
-	degradedModel         = "chat_model"    // the model failed: quotes instead
-	degradedUnderstanding = "understanding" // the model failed: rules instead
-	degradedUnsupported   = "unsupported"   // the model wrote what the passages do not say
+	degradedModel         = "quotes"      // the model failed: quotes instead
+	degradedUnderstanding = "rules"       // the model failed to read the message: rules instead
+	degradedUnsupported   = "unsupported" // the model wrote what the passages do not say
 )
 
 // withoutModel goes on after err: when it was the model's, with quotes.

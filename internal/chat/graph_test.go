@@ -143,7 +143,7 @@ func TestAFailingModelLeavesItToQuotes(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := end(evs)
-			if !e.Metadata.Quoted || fmt.Sprint(e.Metadata.Degraded) != "[chat_model]" || !strings.Contains(m.turns[0].Answer, "24 个月。维修") {
+			if !e.Metadata.Quoted || fmt.Sprint(e.Metadata.Degraded) != "[quotes]" || !strings.Contains(m.turns[0].Answer, "24 个月。维修") {
 				t.Errorf("%q %+v", m.turns[0].Answer, e.Metadata)
 			}
 		})

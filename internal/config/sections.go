@@ -148,7 +148,7 @@ type Tenants struct {
 type RAG struct {
 	// TopK is how many passages an answer may use.
 	TopK int `yaml:"top_k" env:"TOP_K" min:"1" max:"100"`
-	// ScoreThreshold is the least confidence, 0 to 1, of a passage that may be used.
+	// ScoreThreshold is the least confidence, 0 to 1, that an answer needs; 0 leaves it to the search, whose threshold was chosen by evaluation.
 	ScoreThreshold float64 `yaml:"score_threshold" env:"SCORE_THRESHOLD" min:"0" max:"1"`
 }
 
