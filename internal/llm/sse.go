@@ -33,11 +33,11 @@ type sse struct {
 	carry  []byte                     // start of a character whose rest is in the next chunk
 	err    error                      // after out
 	raw    int64
-	chunks int // with a choice
-	text   int64
+	text   int64 // bytes of content and thoughts
 	finish string
 	usage  *wireUsage
-	done   bool // [DONE] seen
+
+	thoughtCarry []byte
 }
 
 // filtered is the error object for an answer that a filter has ended: the
@@ -115,29 +115,29 @@ func (s *sse) line() ([]byte, error) {
 	}
 }
 
-// chunk is what must be known of a chunk here; eino decodes the rest.
+// chunk is what is taken from an event; nothing else of it is passed on.
 type chunk struct {
-	Choices []struct {
-		Index int `json:"index"`
-		Delta struct {
-			Content   *string         `json:"content"`
-			Reasoning string          `json:"reasoning_content"`
-			Thoughts  string          `json:"reasoning"`
-			Refusal   string          `json:"refusal"`
-			Tools     json.RawMessage `json:"tool_calls"`
-		} `json:"delta"`
-		Finish *string `json:"finish_reason"`
-	} `json:"choices"`
-	Usage   *wireUsage      `json:"usage"`
+	Choices []choice        `json:"choices"`
+	Usage   json.RawMessage `json:"usage"`
 	Error   json.RawMessage `json:"error"`
 	Code    json.RawMessage `json:"code"`
-	Message json.RawMessage `json:"message"`
+}
+
+type choice struct {
+	Index int `json:"index"`
+	Delta struct {
+		Content   json.RawMessage `json:"content"` // raw: cut characters are mended before decoding
+		Reasoning json.RawMessage `json:"reasoning_content"`
+		Thoughts  json.RawMessage `json:"reasoning"` // the same, as OpenRouter and vLLM name it
+		Tools     json.RawMessage `json:"tool_calls"`
+	} `json:"delta"`
+	Finish *string `json:"finish_reason"`
 }
 
 // wireUsage is the usage object of every interface.
 type wireUsage struct {
 	Prompt     int `json:"prompt_tokens"`
-	Input      int `json:"input_tokens"` // native
+	Input      int `json:"input_tokens,omitempty"` // native
 	Completion int `json:"completion_tokens"`
 	Total      int `json:"total_tokens"`
 	Details    struct {
@@ -148,7 +148,6 @@ type wireUsage struct {
 // data acts on the payload of one data line.
 func (s *sse) data(data []byte) {
 	if string(data) == "[DONE]" {
-		s.done = true
 		if s.finish == "" {
 			s.end(ErrTruncated)
 			return
@@ -160,10 +159,12 @@ func (s *sse) data(data []byte) {
 	if len(data) == 0 {
 		return
 	}
-	if len(s.event) > 0 { // the event's earlier lines, JSON cut anywhere a line may end
+	if len(s.event) > 0 { // the event's earlier lines: JSON may be cut wherever it may have a line end
 		data = append(append(s.event, '\n'), data...)
 	}
-	if !json.Valid(data) {
+	var c chunk
+	err := json.Unmarshal(data, &c)
+	if _, cut := errors.AsType[*json.SyntaxError](err); cut {
 		s.event = bytes.Clone(data)
 		if s.cuts++; s.cuts > maxCuts || len(data) > maxLine {
 			s.end(fmt.Errorf("%w: an event is too long", ErrBadReply))
@@ -171,63 +172,98 @@ func (s *sse) data(data []byte) {
 		return
 	}
 	s.event, s.cuts = nil, 0
-	data = s.mend(data)
-	var c chunk
-	if err := json.Unmarshal(data, &c); err != nil {
+	switch {
+	case err != nil:
 		s.end(fmt.Errorf("%w: a chunk has another shape", ErrBadReply))
-		return
+	case present(c.Error) || present(c.Code) && len(c.Choices) == 0:
+		s.end(s.judge(data))
+	default:
+		s.pass(&c)
 	}
-	s.chunk(data, &c)
 }
 
-// chunk acts on a decoded chunk and passes it on.
-func (s *sse) chunk(data []byte, c *chunk) {
-	if present(c.Error) || present(c.Code) && len(c.Choices) == 0 {
-		s.end(s.judge(data))
-		return
+// pass counts and checks a chunk and passes it on, reduced to what is known.
+func (s *sse) pass(c *chunk) {
+	s.out = s.out[:0]
+	for i := range c.Choices {
+		if ch := &c.Choices[i]; ch.Index == 0 && !s.choice(ch) {
+			return
+		}
 	}
-	if c.Usage != nil {
-		s.usage = c.Usage
+	var u wireUsage
+	if present(c.Usage) && json.Unmarshal(c.Usage, &u) == nil { // one we cannot read costs an estimate, not the answer
+		s.usage = &u
+		known, _ := json.Marshal(u)
+		s.out = append(s.out, `data: {"choices":[],"usage":`...)
+		s.out = append(append(s.out, known...), "}\n\n"...)
 	}
-	for _, ch := range c.Choices {
-		if ch.Index != 0 {
-			continue
-		}
-		s.chunks++
-		if ch.Delta.Content != nil {
-			s.text += int64(len(*ch.Delta.Content))
-		}
-		s.text += int64(len(ch.Delta.Reasoning) + len(ch.Delta.Thoughts) + len(ch.Delta.Refusal) + len(ch.Delta.Tools))
-		if ch.Finish != nil && *ch.Finish != "null" { // the native interface says "null"
-			s.finish = *ch.Finish
-		}
+}
+
+// choice passes on one choice, and reports false if it ended the stream.
+func (s *sse) choice(ch *choice) bool {
+	d := &ch.Delta
+	content, ok := s.mend(&s.carry, d.Content)
+	thought, ok2 := s.mend(&s.thoughtCarry, or2(d.Reasoning, d.Thoughts))
+	if !ok || !ok2 {
+		s.end(fmt.Errorf("%w: a text is no text", ErrBadReply))
+		return false
+	}
+	s.text += unquoted(content) + unquoted(thought) + int64(len(d.Tools))
+	if ch.Finish != nil && *ch.Finish != "null" { // the native interface says "null"
+		s.finish = *ch.Finish
 	}
 	switch {
 	case s.text > s.limit:
 		s.end(ErrTooMuchOutput)
-		return
+		return false
 	case strings.HasPrefix(s.finish, "content_filter"):
 		s.end(s.judge(filtered))
-		return
+		return false
 	case s.finish == "error":
 		s.end(fmt.Errorf("%w: finish reason error", ErrBadReply))
-		return
+		return false
 	}
-	s.out = append(s.out[:0], "data: "...)
-	s.out = append(s.out, oneLine(data)...)
-	s.out = append(s.out, '\n', '\n')
+	s.out = append(s.out, `data: {"choices":[{"index":0,"delta":{"content":`...)
+	s.out = append(s.out, content...)
+	if len(thought) > len(`""`) {
+		s.out = append(append(s.out, `,"reasoning_content":`...), thought...)
+	}
+	if present(d.Tools) {
+		s.out = append(append(s.out, `,"tool_calls":`...), oneLine(d.Tools)...)
+	}
+	s.out = append(s.out, '}')
+	if s.finish != "" {
+		quoted, _ := json.Marshal(s.finish)
+		s.out = append(append(s.out, `,"finish_reason":`...), quoted...)
+	}
+	s.out = append(s.out, "}]}\n\n"...)
+	return true
 }
 
-// oneLine replaces the line ends that JSON allows between tokens.
-func oneLine(data []byte) []byte {
-	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 {
-		return data
+// unquoted is the length of a JSON string's value.
+func unquoted(quoted []byte) int64 {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return int64(len(quoted) - len(`""`))
 	}
+	var v string
+	_ = json.Unmarshal(quoted, &v) // valid: it was cut out of valid JSON
+	return int64(len(v))
+}
+
+func or2(a, b json.RawMessage) json.RawMessage {
+	if present(a) {
+		return a
+	}
+	return b
+}
+
+// oneLine makes raw JSON valid UTF-8 without the line ends allowed between tokens.
+func oneLine(data []byte) []byte {
 	return bytes.Map(func(r rune) rune {
 		if r == '\n' || r == '\r' {
 			return ' '
 		}
-		return r
+		return r // U+FFFD where the bytes are no character
 	}, data)
 }
 

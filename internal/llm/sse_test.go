@@ -34,14 +34,18 @@ func contents(t testing.TB, stream string) string {
 		if !ok || data == "[DONE]" {
 			continue
 		}
-		var c chunk
+		var c struct {
+			Choices []struct {
+				Delta struct {
+					Content string `json:"content"`
+				} `json:"delta"`
+			} `json:"choices"`
+		}
 		if err := json.Unmarshal([]byte(data), &c); err != nil {
 			t.Fatalf("%q: %v", data, err)
 		}
 		for _, ch := range c.Choices {
-			if ch.Delta.Content != nil {
-				text.WriteString(*ch.Delta.Content)
-			}
+			text.WriteString(ch.Delta.Content)
 		}
 	}
 	return text.String()
@@ -64,7 +68,7 @@ func TestSSE(t *testing.T) {
 		{"events without blank lines between", strings.ReplaceAll(say("a")+say("b")+stop+done, "\n\n", "\n"), "ab", nil},
 		{"no line end at the end", say("a") + strings.TrimSpace(stop), "a", nil},
 		{"an event in several lines", "data: {\"choices\":[\ndata: {\"index\":0,\"delta\":{\"content\":\"a\"}}\ndata: ]}\n\n" + stop + done, "a", nil},
-		{"other choices are not this answer", `data: {"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":"stop"}]}` + "\n\n", "x", ErrTruncated},
+		{"other choices are not this answer", `data: {"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":"stop"}]}` + "\n\n", "", ErrTruncated},
 		{"finish reason null as a text", `data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"null"}]}` + "\n\n" + done, "a", ErrTruncated},
 		{"nothing", "", "", ErrTruncated},
 		{"only done", done, "", ErrTruncated},
