@@ -247,7 +247,7 @@ func TestNothingThatAHandlerDoesEndsTheProcess(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	var left time.Duration
-	a := New(function.Config{Margin: 5 * time.Second}, function.Handlers{HTTP: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	a := New(function.Config{Margin: 5 * time.Second, MaxStream: 10 * time.Second}, function.Handlers{HTTP: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		end, _ := r.Context().Deadline()
 		left = time.Until(end)
 	})})

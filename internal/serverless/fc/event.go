@@ -144,13 +144,9 @@ func (a *Adapter) newRequest(ctx context.Context, raw []byte) (*http.Request, er
 	if !httpguts.ValidHeaderFieldName(method) { // a method is a token too, RFC 9110 §9.1
 		return nil, kb.E(kb.Invalid, nil, "method: %.20q is not an HTTP method", method)
 	}
-	body := []byte(str(ev.Body))
-	if ev.IsBase64Encoded != nil && *ev.IsBase64Encoded {
-		b, err := base64.StdEncoding.DecodeString(string(body))
-		if err != nil {
-			return nil, kb.E(kb.Invalid, err, "body: marked as base64 and is not")
-		}
-		body = b
+	body, err := bodyOf(ev)
+	if err != nil {
+		return nil, err
 	}
 	h, err := headerOf(ev.Headers)
 	if err != nil {
@@ -196,6 +192,18 @@ func (a *Adapter) newRequest(ctx context.Context, raw []byte) (*http.Request, er
 		r.RemoteAddr = net.JoinHostPort(ip, "0")
 	}
 	return r, nil
+}
+
+// bodyOf returns the body's bytes.
+func bodyOf(ev events.HTTPTriggerEvent) ([]byte, error) {
+	if ev.IsBase64Encoded == nil || !*ev.IsBase64Encoded {
+		return []byte(str(ev.Body)), nil
+	}
+	b, err := base64.StdEncoding.DecodeString(str(ev.Body))
+	if err != nil {
+		return nil, kb.E(kb.Invalid, err, "body: marked as base64 and is not")
+	}
+	return b, nil
 }
 
 // headerOf returns m under canonical names.
