@@ -250,8 +250,9 @@ func (s *Store) ReadSegment(ctx context.Context, id, off, n int64) (data []byte,
 }
 
 // Replace makes a merged segment live and its inputs gone, if they are all
-// still live; otherwise kb.Conflict, and the merged one is gone.
-func (s *Store) Replace(ctx context.Context, merged int64, inputs []int64) error {
+// still live; otherwise kb.Conflict, and nothing changes. dropped are the dead
+// ranges that the merged segment left out: they need no mark any more.
+func (s *Store) Replace(ctx context.Context, merged int64, inputs []int64, dropped []kb.Span) error {
 	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
 		for _, id := range inputs {
 			if err := c.Exec(`DELETE FROM segments WHERE id = ? AND live = 1`, id); err != nil {
@@ -270,10 +271,10 @@ func (s *Store) Replace(ctx context.Context, merged int64, inputs []int64) error
 		if c.Changes() == 0 {
 			return kb.E(kb.Conflict, nil, "merged segment %d was swept away", merged)
 		}
-		// A dead range that no live segment overlaps any more is forgotten.
-		err := c.Exec(`DELETE FROM dead WHERE NOT EXISTS (SELECT 1 FROM segments s WHERE s.live = 1 AND s.first_chunk <= dead.last AND s.last_chunk >= dead.first)`)
-		if err != nil {
-			return err
+		for _, d := range dropped {
+			if err := c.Exec(`DELETE FROM dead WHERE first = ? AND last = ?`, d.First, d.Last); err != nil {
+				return err
+			}
 		}
 		return bump(c)
 	})

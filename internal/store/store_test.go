@@ -348,14 +348,15 @@ func TestReplaceMerges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Replace(t.Context(), merged, segs); err != nil {
+	x, _ := s.Index(t.Context())
+	if err := s.Replace(t.Context(), merged, segs, x.Dead); err != nil {
 		t.Fatal(err)
 	}
-	x, _ := s.Index(t.Context())
+	x, _ = s.Index(t.Context())
 	if len(x.Segments) != 1 || x.Segments[0].ID != merged || len(x.Dead) != 0 {
 		t.Errorf("index = %+v, want the merged segment and nothing dead", x)
 	}
-	if err := s.Replace(t.Context(), merged, segs); kb.KindOf(err) != kb.Conflict {
+	if err := s.Replace(t.Context(), merged, segs, nil); kb.KindOf(err) != kb.Conflict {
 		t.Errorf("merging what is merged = %v, want conflict", err)
 	}
 }
