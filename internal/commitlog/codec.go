@@ -103,6 +103,7 @@ type Reader struct {
 	sum    ltx.Checksum // rolling, of a file that is a whole database
 	frames []Frame
 	off    int64
+	tail   []byte // of the end, as far as it was read
 	done   bool
 }
 
@@ -168,6 +169,9 @@ func (d *Reader) Next(data []byte) (Frame, error) {
 	if d.done {
 		return Frame{}, io.EOF
 	}
+	if len(d.tail) > 0 {
+		return Frame{}, d.end()
+	}
 	b, err := d.peek(ltx.PageHeaderSize)
 	if err != nil {
 		return Frame{}, err
@@ -221,25 +225,25 @@ func (d *Reader) checkOrder(pgno uint32) error {
 	return nil
 }
 
-// end verifies index and trailer; it returns io.EOF when all is well. A
-// reader's error before the end leaves the reader where it was only if it
-// happens on the first byte, so the index is peeked in one piece where it fits.
+// end verifies index and trailer; it returns io.EOF when all is well.
 func (d *Reader) end() error {
 	index := indexBytes(d.frames)
-	n := int64(ltx.PageHeaderSize + len(index) + ltx.TrailerSize)
-	tail := make([]byte, 0, n)
-	for int64(len(tail)) < n { // large indexes come in pieces; a failure here cannot be resumed
-		c := int(min(n-int64(len(tail)), 32<<10))
+	n := ltx.PageHeaderSize + len(index) + ltx.TrailerSize
+	for len(d.tail) < n { // in pieces: an index may be larger than the buffer
+		c := min(n-len(d.tail), 4<<10)
 		b, err := d.peek(c)
 		if err != nil {
 			return err
 		}
-		tail = append(tail, b...)
+		d.tail = append(d.tail, b...)
 		d.r.Discard(c)
 	}
-	if _, err := d.r.Peek(1); !errors.Is(err, io.EOF) {
+	if _, err := d.r.Peek(1); err == nil {
 		return corrupt("bytes after the end")
+	} else if !errors.Is(err, io.EOF) {
+		return err
 	}
+	tail := d.tail
 	if got := tail[ltx.PageHeaderSize : ltx.PageHeaderSize+len(index)]; !bytes.Equal(got, index) {
 		return corrupt("page index does not match the pages")
 	}

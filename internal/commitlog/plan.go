@@ -18,6 +18,7 @@ import (
 type Plan struct {
 	Lineage Lineage
 	Files   []FileInfo
+	past    bool     // it leads to a chosen commit, not to the newest
 	known   Boundary // before the levels were listed
 	listed  uint64   // the newest boundary generation in the listing
 }
@@ -82,7 +83,7 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 	if len(files) == 0 || to != 0 && end != to {
 		return nil, fmt.Errorf("%s: commits end at %d, want %d: %w", l.Root(lin), end, to, ErrNoPlan)
 	}
-	return &Plan{Lineage: lin, Files: files, known: floor, listed: gen}, nil
+	return &Plan{Lineage: lin, Files: files, past: to != 0, known: floor, listed: gen}, nil
 }
 
 // chain picks from files the shortest chain to commit to (0 = the newest):
@@ -136,7 +137,7 @@ func (l *Log) confirm(ctx context.Context, p *Plan) (Boundary, bool, error) {
 			return b, false, nil
 		}
 	}
-	return b, p.End() > b.TXID, nil
+	return b, p.past || p.End() > b.TXID, nil
 }
 
 // Source is one file of a loaded plan: whole, or only its ends.
