@@ -123,3 +123,19 @@ func FuzzFields(f *testing.F) {
 		}
 	})
 }
+
+// TestTheAdaptersAllocations guards BenchmarkAdapter's result where time
+// cannot be trusted: 127 allocations for AWS's largest sample of a request,
+// most of them its header fields.
+func TestTheAdaptersAllocations(t *testing.T) {
+	raw := sample(t, restSample)
+	a := New(function.Config{}, function.Handlers{HTTP: answerWith(map[string][]string{"Content-Type": {"application/json"}}, 200, `{"status":"ok"}`)})
+	ctx := soon(t)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := a.Handle(ctx, raw); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 150 {
+		t.Errorf("%v allocations a request, budget 150", n)
+	}
+}
