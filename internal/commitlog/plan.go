@@ -80,10 +80,25 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 		lists[i] = append(lists[i], parseFiles(level, infos)...)
 	}
 	files, end := chain(slices.Concat(lists[:]...), to, floor.TXID)
+	if to == 0 && beyond(slices.Concat(lists[:]...), floor.TXID, end) {
+		return nil, fmt.Errorf("%s: commit %d is missing: %w", l.Root(lin), end+1, errGap)
+	}
 	if len(files) == 0 || to != 0 && end != to {
 		return nil, fmt.Errorf("%s: commits end at %d, want %d: %w", l.Root(lin), end, to, ErrNoPlan)
 	}
 	return &Plan{Lineage: lin, Files: files, past: to != 0, known: floor, listed: gen}, nil
+}
+
+// errGap means that there are commits behind one that is missing. Listings of
+// several levels are not taken at one moment, so an expiry in between looks
+// like that too; a second look tells.
+var errGap = errors.New("gap in the log")
+
+// beyond reports whether any usable file reaches past end.
+func beyond(files []FileInfo, floor, end ltx.TXID) bool {
+	return slices.ContainsFunc(files, func(f FileInfo) bool {
+		return f.Max > end && (f.Level != LevelCommit || f.Max > floor)
+	})
 }
 
 // chain picks from files the shortest chain to commit to (0 = the newest):
@@ -194,7 +209,15 @@ func (l *Log) LoadAt(ctx context.Context, h Head, to ltx.TXID, whole int64) (*Lo
 	var err error
 	for range tries {
 		var p *Plan
-		if p, err = l.plan(ctx, h.Lineage, to, floor); err != nil {
+		p, err = l.plan(ctx, h.Lineage, to, floor)
+		if errors.Is(err, errGap) {
+			if floor, err = l.Boundary(ctx, h.Lineage); err != nil {
+				return nil, err
+			}
+			err = fmt.Errorf("%s: a commit is missing: %w", l.Root(h.Lineage), ErrCorrupt)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		var srcs []*Source
@@ -218,6 +241,9 @@ func (l *Log) LoadAt(ctx context.Context, h Head, to ltx.TXID, whole int64) (*Lo
 			return nil, rerr
 		}
 		return l.loaded(h, to, b, srcs)
+	}
+	if errors.Is(err, ErrCorrupt) {
+		err = l.alarm(err)
 	}
 	return nil, err
 }

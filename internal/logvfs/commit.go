@@ -65,6 +65,17 @@ func (db *DB) runBatch(batch []*request) {
 	// others, nor the commit that may be on its way.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), db.log.Config().CommitTimeout)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // a defect of ours must not leave the others waiting
+			for _, r := range batch {
+				select {
+				case r.done <- &PanicError{Value: p}:
+				default:
+				}
+			}
+			panic(p)
+		}
+	}()
 	err := db.tryBatch(ctx, batch)
 	var split *splitError
 	if errors.As(err, &split) {
@@ -98,10 +109,12 @@ func (db *DB) tryBatch(ctx context.Context, batch []*request) error {
 		if err != nil {
 			return err
 		}
-		if cur := im.current(); on != im || v.state.TXID < cur.state.TXID {
-			on, v = im, cur
+		if err = db.wake(ctx, im); err == nil {
+			if cur := im.current(); on != im || v.state.TXID < cur.state.TXID {
+				on, v = im, cur
+			}
+			v, err = db.attempt(ctx, im, v, batch)
 		}
-		v, err = db.attempt(ctx, im, v, batch)
 		switch {
 		case err == nil && v == nil:
 			return nil
@@ -121,6 +134,16 @@ func (db *DB) tryBatch(ctx context.Context, batch []*request) error {
 			return classify(commitlog.ErrConflict)
 		}
 	}
+}
+
+// wake catches up before the first commit after a sleep. Nothing depends on it,
+// but a commit of somebody who slept through an expiry would end as unknown.
+func (db *DB) wake(ctx context.Context, im *image) error {
+	const nap = time.Minute // expiry keeps single commits for hours
+	if im.age() < nap {
+		return nil
+	}
+	return db.catchUp(ctx, im)
 }
 
 // attempt runs the batch once on v. It returns nil and no error when all

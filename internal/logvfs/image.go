@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/superfly/ltx"
 
@@ -24,6 +25,7 @@ type image struct {
 	mu       sync.Mutex
 	cur      *view
 	boundary commitlog.Boundary // cur is confirmed against it
+	checked  time.Time          // when that was, by the wall clock: the other one stops with a frozen instance
 	flights  map[flight]chan struct{}
 	hyd      hydration
 }
@@ -54,7 +56,7 @@ func newImage(log *commitlog.Log, cache *Cache, ld *commitlog.Loaded) (*image, e
 		resident = append(resident, pages...)
 	}
 	v.state = ld.State
-	im.cur = v
+	im.cur, im.checked = v, time.Now().Round(0)
 	im.hyd.plan(im, large)
 	if !im.lazy {
 		if err := v.verify(); err != nil {
@@ -144,6 +146,14 @@ func (im *image) publish(v *view, b commitlog.Boundary) {
 	if b.Generation > im.boundary.Generation {
 		im.boundary = b
 	}
+	im.checked = time.Now().Round(0)
+}
+
+// age is how long ago the image was last known to be up to date.
+func (im *image) age() time.Duration {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return time.Now().Round(0).Sub(im.checked)
 }
 
 // advance applies commits to v. The pages enter the cache at once; they are

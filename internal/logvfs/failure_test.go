@@ -1,0 +1,206 @@
+package logvfs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/objstore/mem"
+	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
+)
+
+// reason returns the reason of an Unavailable error, or what it is instead.
+func reason(err error) string {
+	e, ok := errors.AsType[*kb.Error](err)
+	if !ok || e.Kind != kb.Unavailable || e.Retry == 0 {
+		return "not Unavailable: " + errString(err)
+	}
+	s, _ := e.Details["reason"].(string)
+	return s
+}
+
+func errString(err error) string {
+	if err == nil {
+		return "nil"
+	}
+	return err.Error()
+}
+
+func TestFailuresOfTheStoreHaveNames(t *testing.T) {
+	t.Parallel()
+	slot := func(n string) func(objstoretest.Call) bool {
+		return func(c objstoretest.Call) bool { return strings.Contains(c.Key, "/ltx/0/000000000000000"+n) }
+	}
+	all := func(objstoretest.Call) bool { return true }
+	for _, c := range []struct {
+		name   string
+		hit    func(objstoretest.Call) bool
+		action objstoretest.Action
+		open   string // reason of opening
+		commit string // of committing on a DB that was open before
+	}{
+		{"everything fails", all, objstoretest.Fail, ReasonStore, ReasonUnknown},
+		{"everything is applied and fails", all, objstoretest.ApplyThenFail, ReasonStore, ReasonUnknown},
+		{"a commit is damaged", slot("2"), objstoretest.Corrupt, ReasonCorrupt, ""},
+		{"the next slot is poisoned", slot("4"), objstoretest.Ghost, "", ReasonPoisoned},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := new(mem.Bucket)
+			ill := false
+			f := objstoretest.NewFault(b, func(call objstoretest.Call) objstoretest.Effect {
+				if ill && c.hit(call) {
+					return objstoretest.Effect{Action: c.action}
+				}
+				return objstoretest.Effect{}
+			})
+			var alarms []error
+			cfg := Config{Create: true}
+			cfg.Log.OnAlarm = func(err error) { alarms = append(alarms, err) }
+			db, err := Open(context.Background(), f, tenant, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			commit(t, db, "CREATE TABLE k(v)")
+			commit(t, db, "INSERT INTO k VALUES('x')")
+			ill = true
+			start := time.Now()
+			other, err := Open(context.Background(), f, tenant, cfg)
+			if c.open == "" && err != nil || c.open != "" && reason(err) != c.open {
+				t.Errorf("%s: open: %v, want reason %q", c.name, err, c.open)
+			}
+			if err == nil {
+				other.Close()
+			}
+			err = db.Commit(context.Background(), "", exec("INSERT INTO k VALUES('y')"))
+			if c.commit == "" && err != nil || c.commit != "" && reason(err) != c.commit {
+				t.Errorf("%s: commit: %v, want reason %q", c.name, err, c.commit)
+			}
+			if d := time.Since(start); d > 2*time.Minute {
+				t.Errorf("%s: took %v", c.name, d)
+			}
+			if wants := c.open == ReasonCorrupt || c.commit == ReasonPoisoned; wants != (len(alarms) > 0) {
+				t.Errorf("%s: alarms %v", c.name, alarms)
+			}
+			if n := f.Calls(); n > 300 {
+				t.Errorf("%s: %d calls", c.name, n)
+			}
+			ill = false
+			commit(t, db, "INSERT INTO k VALUES('z')")
+			if got := read(t, db, "SELECT count(*) FROM k WHERE v <> 'y'"); got != "2" {
+				t.Errorf("%s: %s rows after recovery, want 2", c.name, got)
+			}
+		})
+	}
+}
+
+func TestAMissingCommitIsNotTakenForTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := new(mem.Bucket)
+		db, err := Open(context.Background(), b, tenant, Config{Create: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		commit(t, db, "CREATE TABLE k(v)")
+		for range 4 {
+			commit(t, db, "INSERT INTO k VALUES(1)")
+		}
+		if err := b.Delete(t.Context(), db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 4, Max: 4})); err != nil {
+			t.Fatal(err)
+		}
+		_, err = Open(context.Background(), b, tenant, Config{})
+		if reason(err) != ReasonCorrupt {
+			t.Errorf("open: %v, want reason corrupt", err)
+		}
+	})
+}
+
+// damage changes one byte in the middle of an object.
+func damage(t *testing.T, b objstore.Bucket, key string, at int64) {
+	t.Helper()
+	raw, _, err := b.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[at] ^= 0x20
+	if _, err := b.Put(t.Context(), key, bytes.NewReader(raw)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHydrationFindsWhatLazyReadsCouldNot(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	importFile(t, b, bigDatabase(t, 4))
+	var alarms []error
+	cfg := Config{WholeBytes: -1}
+	cfg.Log.OnAlarm = func(err error) { alarms = append(alarms, err) }
+	db := openDB(t, b, cfg)
+	key := db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 1, Max: 1})
+	damage(t, b, key, 2_000_000) // inside some row's random bytes
+	if got := read(t, db, "SELECT length(body) FROM doc WHERE id = 5"); got != "950" {
+		t.Fatalf("row = %s", got)
+	}
+	if done, err := db.Hydrate(t.Context()); done || reason(err) != ReasonCorrupt {
+		t.Errorf("hydrate: %t %v, want reason corrupt", done, err)
+	}
+	if len(alarms) == 0 {
+		t.Error("no alarm")
+	}
+	damage(t, b, key, 2_000_000) // the operator repaired it
+	if done, err := db.Hydrate(t.Context()); !done || err != nil {
+		t.Errorf("hydrate after the repair: %t %v", done, err)
+	}
+	if got := read(t, db, "PRAGMA integrity_check"); got != "ok" {
+		t.Errorf("integrity_check = %s", got)
+	}
+}
+
+func TestHydrationStopsWithItsRequestAndGoesOnInTheNext(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	importFile(t, b, bigDatabase(t, 8))
+	synctest.Test(t, func(t *testing.T) {
+		m := objstoretest.NewMeter(b, rtt)
+		db, err := Open(context.Background(), m, tenant, Config{WholeBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		m.Reset()
+		for n := 1; ; n++ {
+			ctx, cancel := context.WithTimeout(context.Background(), 3*rtt+rtt/2)
+			done, err := db.Hydrate(ctx)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done {
+				if n < 3 {
+					t.Errorf("done in %d requests: nothing was resumed", n)
+				}
+				break
+			}
+			if n > 20 {
+				t.Fatal("never done")
+			}
+		}
+		if u := m.Usage(); u.Out > 14<<20 {
+			t.Errorf("read %d bytes of 8 MB", u.Out)
+		}
+		m.Reset()
+		read(t, db, "SELECT sum(length(body)) FROM doc")
+		if u := m.Usage(); u.Total() > 0 {
+			t.Errorf("reading a hydrated database: %s", u)
+		}
+	})
+}
