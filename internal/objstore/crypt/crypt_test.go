@@ -139,6 +139,16 @@ func TestTheSameContentIsTheSameBytesAndOtherContentIsNot(t *testing.T) {
 	}
 }
 
+func TestEqualChunksOfOneObjectAreEncryptedDifferently(t *testing.T) {
+	t.Parallel()
+	var under mem.Bucket
+	create(t, encrypted(t, &under, new(mem.Bucket), keyA), "t/acme/k", make([]byte, 2*chunkBytes))
+	stored := raw(t, &under, "t/acme/k")
+	if bytes.Equal(stored[headBytes:headBytes+64], stored[recordBytes+headBytes:][:64]) {
+		t.Error("two records share a nonce")
+	}
+}
+
 func TestWhatWasTamperedWithIsNotRead(t *testing.T) {
 	t.Parallel()
 	var under mem.Bucket
