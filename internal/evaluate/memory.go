@@ -3,9 +3,8 @@ package evaluate
 import (
 	"context"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
+	"github.com/eino-qa/eino-qa/internal/chunk"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/lexical"
 	"github.com/eino-qa/eino-qa/internal/retrieve"
@@ -14,7 +13,7 @@ import (
 // Memory is a System without a server: the retriever on a store in memory. The
 // zero Memory is empty. It is not safe for concurrent use.
 type Memory struct {
-	Chunk func(Document) []kb.Chunk // how documents are cut; nil means cut
+	Chunk func(Document) []kb.Chunk // how documents are cut; nil means Cut(0)
 	store memoryStore
 	r     *retrieve.Retriever
 	spans map[string]kb.Span // document → its chunks
@@ -28,7 +27,7 @@ func (m *Memory) Ingest(_ context.Context, _ string, docs []Document) error {
 	m.spans = map[string]kb.Span{}
 	split := m.Chunk
 	if split == nil {
-		split = cut
+		split = Cut(0)
 	}
 	var all []kb.Chunk
 	for _, d := range docs {
@@ -49,6 +48,21 @@ func (m *Memory) Ingest(_ context.Context, _ string, docs []Document) error {
 
 // Retriever returns the retriever on what was ingested.
 func (m *Memory) Retriever() *retrieve.Retriever { return m.r }
+
+// Hide hides the chunks of documents that which reports from the next questions.
+func (m *Memory) Hide(docs []string, which func(kb.Chunk) bool) {
+	var dead []kb.Span
+	for _, d := range docs {
+		for id := m.spans[d].First; id <= m.spans[d].Last && id > 0; id++ {
+			if which(m.store.chunks[id]) {
+				dead = append(dead, kb.Span{First: id, Last: id})
+			}
+		}
+	}
+	slices.SortFunc(dead, func(a, b kb.Span) int { return int(a.First - b.First) })
+	m.store.dead = dead
+	m.store.version++
+}
 
 // Without hides documents from the next questions.
 func (m *Memory) Without(docs []string) {
@@ -113,29 +127,10 @@ func (s *memoryStore) LiveChunks(_ context.Context, ids []kb.ChunkID) ([]kb.Chun
 	return out, nil
 }
 
-// cut is a plain chunker for sets without structure: sentences up to about 400
-// Chinese characters or 200 words, as DESIGN §5.2 has it.
-var Full = 400
-func cut(d Document) []kb.Chunk {
-	var out []kb.Chunk
-	start, size := 0, 0
-	emit := func(end int) {
-		if t := d.Text[start:end]; strings.TrimSpace(t) != "" {
-			out = append(out, kb.Chunk{Text: t, Start: start, End: end})
-		}
-		start, size = end, 0
+// Cut returns the chunker of the product with chunks of about target Chinese
+// characters or half as many words; 0 means its default.
+func Cut(target int) func(Document) []kb.Chunk {
+	return func(d Document) []kb.Chunk {
+		return chunk.Split(kb.Text{Title: d.Title, Body: d.Text}, chunk.Options{Target: target})
 	}
-	full := Full
-	for i, r := range d.Text {
-		if r >= 0x2E80 {
-			size++
-		} else if r == ' ' {
-			size += 2
-		}
-		if size >= full && (r == '。' || r == '！' || r == '？' || r == '\n' || r == '.' && i+1 < len(d.Text) && d.Text[i+1] == ' ') {
-			emit(i + utf8.RuneLen(r))
-		}
-	}
-	emit(len(d.Text))
-	return out
 }

@@ -8,19 +8,28 @@ import (
 
 // Signals of the decision to answer.
 const (
-	sBias     = iota
-	sCover    // best sentence: share of the question's terms
-	sPassage  // best passage with title: share of the question's terms
-	sGap      // between the two best passages
-	sStrength // BM25 of the best passage, of the highest possible
-	sKnown    // share of the question's terms that are in the index at all
-	sNear     // best sentence: share near the asking phrase
-	sCommon   // best sentence: longest common substring
-	sType     // best sentence: kind agrees
-	sContext  // best sentence with neighbours and title
-	sMargin   // best sentence score to the next
-	sPair     // smallest: share of pairs (bigrams) covered
-	sScore    // of the best sentence
+	sBias       = iota
+	sCover      // best sentence: share of the question's terms
+	sPassage    // best passage with title: share of the question's terms
+	sGap        // between the two best passages
+	sStrength   // BM25 of the best passage, of the highest possible
+	sKnown      // share of the question's terms that are in the index at all
+	sNear       // best sentence: share near the asking phrase
+	sCommon     // best sentence: longest common substring
+	sType       // best sentence: kind agrees
+	sContext    // best sentence with neighbours and title
+	sMargin     // best sentence score to the next
+	sPair       // smallest: share of pairs (bigrams) covered
+	sScore      // of the best sentence
+	sMissing    // heaviest pair or word that the best passage lacks
+	sFocus      // best sentence: share of what the title does not have
+	sStrong     // best passage: share of pairs and words
+	sStand      // best passage's BM25 above the mean of the next nine
+	sSquare     // sPassage squared
+	sClause     // best sentence: best clause
+	sRelated    // best sentence: words for the relation
+	sKind       // best sentence: something of the kind asked for, when a kind is
+	sTotalCover // of the first three quotes together
 	signals
 )
 
@@ -69,7 +78,40 @@ func (t *Trace) signals() [signals]float32 {
 		}
 	}
 	x[sPair] = share(covered, pairs)
+	own := p.text | p.title
+	x[sMissing] = share(sum(g.w, heaviest(g.w, g.strong&^own)), g.total)
+	x[sFocus], x[sClause], x[sRelated] = best.x[fFocus], best.x[fClause], best.x[fRelated]
+	x[sStrong] = share(sum(g.w, own&g.strong), sum(g.w, g.strong))
+	x[sSquare] = x[sPassage] * x[sPassage]
+	if n := min(len(t.passages), 10); n > 1 {
+		var rest float32
+		for _, o := range t.passages[1:n] {
+			rest += o.bm25 / float32(n-1)
+		}
+		x[sStand] = 1 - share(rest, p.bm25)
+	}
+	if k := t.question.kind; k != Other && k != Thing && k != Yes {
+		x[sKind] = flag(x[sType] > 0) - 0.5
+	}
+	x[sTotalCover] = share(sum(g.w, best.terms|t.passages[best.passage].title|t.around(best)), g.total)
 	return x
+}
+
+// around returns the terms of the sentences beside s.
+func (t *Trace) around(s *sentence) uint64 {
+	var set uint64
+	p := &t.passages[s.passage]
+	for i := p.from; i < p.to; i++ {
+		if t.sentences[i].Start == s.Start {
+			if i > p.from {
+				set |= t.sentences[i-1].terms
+			}
+			if i+1 < p.to {
+				set |= t.sentences[i+1].terms
+			}
+		}
+	}
+	return set
 }
 
 func (t *Trace) bestSentence() (best, second *sentence) {
@@ -104,7 +146,7 @@ func (t *Trace) quotes(n int, answerable float64) []Quote {
 		start := t.passages[s.passage].chunk.Start
 		// Sentence scores are log-odds against the best, see package evaluate/train.
 		odds := math.Exp(float64(s.score - t.sentences[order[0]].score))
-		out = append(out, Quote{Passage: s.passage, Start: start + s.start, End: start + s.end, Score: answerable * odds})
+		out = append(out, Quote{Passage: s.passage, Start: start + s.Start, End: start + s.End, Score: answerable * odds})
 	}
 	return out
 }

@@ -3,8 +3,11 @@ package retrieve
 import (
 	"math"
 	"math/bits"
+	"sort"
+	"strings"
 	"unicode/utf8"
 
+	"github.com/eino-qa/eino-qa/internal/chunk"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/lexical"
 )
@@ -16,10 +19,10 @@ type passage struct {
 	bm25    float32
 	score   float32 // of the reranker
 	x       [pFeatures]float32
-	text    uint64  // terms in the text
-	title   uint64  // terms in title and heading path
+	text    uint64 // terms in the text
+	title   uint64 // terms in title and heading path
 	matches []lexical.Match
-	spans   []span
+	spans   []chunk.Span
 	from    int // of its sentences in scored
 	to      int
 }
@@ -27,7 +30,7 @@ type passage struct {
 // sentence is a candidate quote.
 type sentence struct {
 	passage int
-	span
+	chunk.Span
 	terms uint64
 	cues  cues
 	x     [features]float32
@@ -68,6 +71,21 @@ const (
 	fUnit   // 多少公里: a number before 公里
 	fNoTime // kind asked for, but nothing of it there
 	fNoNumber
+	fFocus   // fLocal over the terms that title and heading do not have
+	fPairs   // neighbours in the question that are neighbours here
+	fClause  // best share within one clause
+	fRelated // words for the relation asked about
+	fDefines // asked what something is: begins with it and says so
+	fDefHead // asked what something is: first sentence of the document
+	fStart   // begins with a term of the question
+	fRare    // has the term that fewest candidates have
+	fAgree   // kind agrees, by the share near the asking phrase
+	fNoun    // a character of what follows the asking phrase ends a new word
+	fStrong  // fLocal over pairs and words, without single characters
+	fRuns    // common substrings, long ones counting more
+	fStrongC // fCover over pairs and words
+	fPeople  // asked for a person, and there is what looks like a new name
+	fForeign // asked for a person or a place: a new name written by sound
 	features
 )
 
@@ -75,6 +93,7 @@ const (
 type weigher struct {
 	w, near       []float32
 	total, nearby float32
+	strong        uint64 // pairs and words
 }
 
 func (q *question) weigher(terms []lexical.TermStat) weigher {
@@ -83,6 +102,9 @@ func (q *question) weigher(terms []lexical.TermStat) weigher {
 		g.w[i] = t.IDF * t.Weight
 		g.near[i] = g.w[i] * q.near[i]
 		g.total += g.w[i]
+		if len(t.Key) > 4 || t.Key[0] < utf8.RuneSelf {
+			g.strong |= 1 << i
+		}
 		g.nearby += g.near[i]
 	}
 	return g
@@ -111,9 +133,9 @@ func (q *question) candidates(ps []passage, g weigher) []sentence {
 		p.from = len(out)
 		next := 0
 		for _, sp := range p.spans {
-			s := sentence{passage: i, span: sp}
-			for next < len(p.matches) && int(p.matches[next].End) <= sp.end {
-				if int(p.matches[next].Start) >= sp.start {
+			s := sentence{passage: i, Span: sp}
+			for next < len(p.matches) && int(p.matches[next].End) <= sp.End {
+				if int(p.matches[next].Start) >= sp.Start {
 					s.terms |= 1 << p.matches[next].Term
 				}
 				next++
@@ -129,13 +151,19 @@ func (q *question) candidates(ps []passage, g weigher) []sentence {
 		pool |= out[i].terms
 	}
 	localTotal = sum(local, pool)
+	rare := heaviest(local, pool)
+	strongTotal, strongAll := sum(local, pool&g.strong), sum(g.w, g.strong)
 	var runes []rune
 	for i := range out {
 		s, p := &out[i], &ps[out[i].passage]
-		text := p.chunk.Text[s.start:s.end]
+		text := p.chunk.Text[s.Start:s.End]
 		runes = foldRunes(text, runes[:0])
 		q.fill(s, p, out, i, g, runes)
 		s.x[fLocal] = share(sum(local, s.terms), localTotal)
+		s.x[fFocus] = share(sum(local, s.terms&^p.title), sum(local, pool&^p.title))
+		s.x[fStrong] = share(sum(local, s.terms&g.strong), strongTotal)
+		s.x[fStrongC] = share(sum(g.w, s.terms&g.strong), strongAll)
+		s.x[fRare] = flag(s.terms&rare != 0)
 		s.x[fPassage] = share(p.bm25, ps[0].bm25)
 	}
 	for _, p := range ps {
@@ -190,19 +218,36 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	}
 	x[fPassCover] = share(sum(g.w, p.text|p.title), g.total)
 	if s.terms != 0 {
-		x[fCommon] = float32(commonSubstring(q.runes, runes)) / float32(max(len(q.runes), 1))
+		n := float32(max(len(q.runes), 1))
+		longest, runs := commonSubstring(q.runes, runes)
+		x[fCommon] = float32(longest) / n
+		x[fRuns] = runs / n
 	}
 	x[fLength] = float32(math.Log(float64(1 + len(runes))))
+	own := within(p.matches, s.Span)
+	x[fPairs] = share(g.pairs(own), g.total)
+	x[fClause] = share(bestClause(p.chunk.Text, s.Span, own, g.w), g.total)
+	folded := string(runes)
+	if q.asked != 0 {
+		x[fRelated] = answersRelation(q.asked, folded)
+	}
+	starts := len(own) > 0 && int(own[0].Start)-s.Start <= 6
+	x[fStart] = flag(starts)
+	if q.define {
+		x[fDefines] = flag(starts && says(folded))
+		x[fDefHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
+	}
 	x[fShort] = flag(len(runes) < 8)
 	x[fHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
 	x[fNew] = novelty(p, s, len(runes))
 	x[fDense] = cover / (0.5 + float32(len(runes))/80)
-	s.cues = look(runes)
+	s.cues = look(runes, q.Text)
 	c := s.cues
 	x[fAsks] = flag(c.asks)
 	x[fPronoun] = flag(c.pronoun) * x[fPrev]
 	if q.after != "" {
 		x[fAfter] = flag(containsRunes(runes, q.after))
+		x[fNoun] = flag(newNoun(runes, q.after, q.Text))
 	}
 	x[fNoTime] = flag(q.kind == Time && c.times == 0)
 	x[fNoNumber] = flag(q.kind == Quantity && c.numbers == 0)
@@ -211,10 +256,63 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fQuantity] = flag(q.kind == Quantity) * level(c.numbers)
 	x[fPlace] = flag(q.kind == Place) * level(c.places)
 	x[fPerson] = flag(q.kind == Person) * level(c.persons)
+	x[fPeople] = flag(q.kind == Person) * level(c.people)
+	x[fForeign] = flag(q.kind == Person || q.kind == Place) * level(c.foreign)
 	x[fReason] = flag(q.kind == Reason) * level(c.reasons)
 	x[fMethod] = flag(q.kind == Method) * level(c.methods)
 	x[fList] = flag(q.kind == List) * level(c.lists)
 	x[fThing] = flag(q.kind == Thing) * level(c.names)
+	for f := fTime; f <= fThing; f++ {
+		x[fAgree] += x[f] * x[fNear]
+	}
+}
+
+// within returns the matches inside a sentence.
+func within(ms []lexical.Match, sp chunk.Span) []lexical.Match {
+	from := sort.Search(len(ms), func(i int) bool { return int(ms[i].End) > sp.Start })
+	to := from
+	for to < len(ms) && int(ms[to].End) <= sp.End {
+		to++
+	}
+	return ms[from:to]
+}
+
+// bestClause returns the largest weight of distinct terms in one clause.
+func bestClause(text string, sp chunk.Span, ms []lexical.Match, w []float32) float32 {
+	var best float32
+	for i := 0; i < len(ms); {
+		end := sp.End
+		if k := strings.IndexAny(text[ms[i].End:sp.End], ",，;；:："); k >= 0 {
+			end = int(ms[i].End) + k
+		}
+		var set uint64
+		for ; i < len(ms) && int(ms[i].Start) < end; i++ {
+			set |= 1 << ms[i].Term
+		}
+		best = max(best, sum(w, set))
+	}
+	return best
+}
+
+// says reports a sentence that defines: X 是 …, X is ….
+func says(s string) bool {
+	for _, w := range [...]string{"是", "指", "为", " is ", " are ", " means ", " refers "} {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// heaviest returns the set of the one term of pool that weighs most.
+func heaviest(w []float32, pool uint64) uint64 {
+	best, at := float32(0), uint64(0)
+	for set := pool; set != 0; set &= set - 1 {
+		if i := bits.TrailingZeros64(set); w[i] > best {
+			best, at = w[i], 1<<i
+		}
+	}
+	return at
 }
 
 // level grows with a count, slowly.
@@ -231,9 +329,9 @@ func flag(b bool) float32 {
 
 // novelty is the share of the sentence that no term of the question covers.
 func novelty(p *passage, s *sentence, length int) float32 {
-	covered, end := 0, int32(s.start)
+	covered, end := 0, int32(s.Start)
 	for _, m := range p.matches {
-		if int(m.Start) < s.start || int(m.End) > s.end || m.End <= end {
+		if int(m.Start) < s.Start || int(m.End) > s.End || m.End <= end {
 			continue
 		}
 		from := max(m.Start, end)
@@ -250,12 +348,14 @@ func foldRunes(s string, to []rune) []rune {
 	return to
 }
 
-// commonSubstring returns the length of the longest run of runes in both.
-func commonSubstring(a, b []rune) int {
+// commonSubstring returns the length of the longest run of runes in both, and
+// a sum over the runes of a that lie in a common run: n−1 of n for a run of n.
+func commonSubstring(a, b []rune) (longest int, runs float32) {
 	if len(a) > 200 {
 		a = a[:200]
 	}
 	row := make([]int16, len(a)+1)
+	ends := make([]int16, len(a)+1) // by place in a: the longest common run that ends there
 	best := int16(0)
 	for _, r := range b {
 		diag := int16(0)
@@ -263,6 +363,7 @@ func commonSubstring(a, b []rune) int {
 			was := row[j+1]
 			if c == r {
 				row[j+1] = diag + 1
+				ends[j+1] = max(ends[j+1], diag+1)
 				best = max(best, diag+1)
 			} else {
 				row[j+1] = 0
@@ -270,7 +371,16 @@ func commonSubstring(a, b []rune) int {
 			diag = was
 		}
 	}
-	return int(best)
+	for j := len(a); j > 0; {
+		n := ends[j]
+		if n > 1 {
+			runs += float32(n) - 1
+			j -= int(n)
+			continue
+		}
+		j--
+	}
+	return int(best), runs
 }
 
 func containsRunes(runes []rune, s string) bool {

@@ -39,6 +39,7 @@ var askings = [...]asking{
 	{"几年几月", Time}, {"哪个月", Time}, {"哪一月", Time}, {"什么时间", Time}, {"何年", Time}, {"几号", Time}, {"多久以前", Time}, {"哪个时期", Time},
 	{"什么年代", Time}, {"哪个年代", Time}, {"哪个世纪", Time}, {"什么时期", Time}, {"何日", Time}, {"哪一时期", Time}, {"哪个朝代", Time}, {"什么朝代", Time},
 	{"哪几年", Time}, {"几世纪", Time}, {"多少年的时候", Time}, {"日期", Time},
+	{"时间是", Time}, {"的时间", Time}, {"原因是", Reason}, {"理由是", Reason}, {"目的是", Reason}, {"什么目的", Reason},
 	{"有哪些", List}, {"哪些", List}, {"哪几", List}, {"分别是", List}, {"包括什么", List}, {"有哪几", List},
 	{"多少", Quantity}, {"几个", Quantity}, {"多长", Quantity}, {"多高", Quantity}, {"多大", Quantity}, {"多远", Quantity}, {"多久", Quantity},
 	{"多重", Quantity}, {"多宽", Quantity}, {"多深", Quantity}, {"第几", Quantity}, {"几成", Quantity}, {"几", Quantity},
@@ -46,6 +47,7 @@ var askings = [...]asking{
 	{"什么城市", Place}, {"哪个省", Place}, {"哪个地区", Place}, {"哪个地方", Place}, {"哪一国", Place}, {"哪座城市", Place}, {"哪一个国家", Place},
 	{"什么国家", Place}, {"哪个区", Place}, {"哪一地区", Place}, {"哪一个城市", Place},
 	{"谁", Person}, {"何人", Person}, {"哪位", Person}, {"什么人", Person}, {"哪一位", Person}, {"哪个人", Person},
+	{"出生地", Place}, {"地点是", Place}, {"位置是", Place}, {"人数", Quantity}, {"面积是", Quantity}, {"方式是", Method}, {"方法是", Method},
 	{"怎么样", Thing}, {"如何", Method}, {"怎么", Method}, {"怎样", Method}, {"步骤", Method}, {"咋", Method},
 	{"是否", Yes}, {"能否", Yes}, {"可否", Yes}, {"有没有", Yes}, {"是不是", Yes}, {"能不能", Yes}, {"可不可以", Yes},
 	{"什么", Thing}, {"甚么", Thing}, {"哪一", Thing}, {"哪个", Thing}, {"哪种", Thing}, {"何种", Thing}, {"哪", Thing}, {"何", Thing},
@@ -63,12 +65,14 @@ var askings = [...]asking{
 // question is what the scorers know of a question.
 type question struct {
 	lexical.Query
-	kind  Kind
-	at    int       // where the asking phrase begins in Text; −1 without one
-	end   int       // where it ends
-	after string    // up to two characters behind it: 多少公里 → 公里
-	near  []float32 // by term: 1 beside the asking phrase, falling to 0
-	runes []rune    // Text without the asking phrase
+	kind   Kind
+	at     int       // where the asking phrase begins in Text; −1 without one
+	end    int       // where it ends
+	after  string    // up to two characters behind it: 多少公里 → 公里
+	near   []float32 // by term: 1 beside the asking phrase, falling to 0
+	asked  uint64    // relations it names
+	define bool      // asks what its topic is
+	runes  []rune    // Text without the asking phrase
 }
 
 func understand(q lexical.Query) question {
@@ -87,11 +91,29 @@ func understand(q lexical.Query) question {
 		out.runes = []rune(q.Text[:out.at] + "\x00" + q.Text[out.end:])
 		out.after = firstRunes(q.Text[out.end:], 2)
 	}
+	out.asked = related(q.Text)
+	out.define = definition(q.Text)
 	out.near = make([]float32, len(q.Terms))
 	for i, t := range q.Terms {
 		out.near[i] = out.nearness(t.Key)
 	}
 	return out
+}
+
+// definition reports questions for what something or who somebody is.
+func definition(text string) bool {
+	text = strings.TrimRight(text, "? .!。啊呢")
+	for _, p := range [...]string{"什么是", "何谓", "何为", "what is ", "what are ", "who is ", "what's ", "what does ", "介绍", "define "} {
+		if strings.HasPrefix(text, p) {
+			return true
+		}
+	}
+	for _, p := range [...]string{"是什么", "是谁", "指什么", "是什么意思", "是什么人", "指的是什么", "的定义", "是什么样的人", "是什么东西", "是哪里", "mean"} {
+		if strings.HasSuffix(text, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // phraseAt finds an asking phrase; one in English must begin a word.

@@ -27,7 +27,7 @@ func (t *Trace) Sentences() []Candidate {
 	out := make([]Candidate, len(t.sentences))
 	for i, s := range t.sentences {
 		c := t.passages[s.passage].chunk
-		out[i] = Candidate{c.Document, c.Text[s.start:s.end], s.x[:]}
+		out[i] = Candidate{c.Document, c.Text[s.Start:s.End], s.x[:]}
 	}
 	return out
 }

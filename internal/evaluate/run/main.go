@@ -7,16 +7,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/evaluate"
 )
 
 func main() {
-	if v, err := strconv.Atoi(os.Getenv("FULL")); err == nil {
-		evaluate.Full = v
-	}
 	for _, dir := range os.Args[1:] {
 		set, err := evaluate.Load(dir)
 		if err == nil {

@@ -17,14 +17,16 @@ import (
 	"slices"
 
 	"github.com/eino-qa/eino-qa/internal/evaluate"
+	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
 // example is one question: its candidate sentences and which of them answer.
 type example struct {
-	x    [][]float32
-	gold []bool
-	yes  []float32 // signals with and without the gold documents
-	no   []float32
+	x           [][]float32
+	gold        []bool
+	yes         []float32   // signals when the answer is there
+	no          [][]float32 // and when it is not
+	size, group int         // questions of one passage stay together in validation
 }
 
 func main() {
@@ -42,10 +44,6 @@ func main() {
 	}
 	if *folds > 0 {
 		validate(all, *folds, *l2)
-		return
-	}
-	if *folds < 0 {
-		print("sentenceWeights", "features", rank(all, *l2))
 		return
 	}
 	a := decide(all)
@@ -72,46 +70,76 @@ func print(name, size string, w []float64) {
 func threshold(all []example, a []float64) float64 {
 	var no []float64
 	for _, e := range all {
-		no = append(no, scoreOf(a, e.no))
+		if e.size == sizes[0] {
+			no = append(no, scoreOf(a, e.no[0]), scoreOf(a, e.no[1]))
+		}
 	}
 	slices.Sort(no)
 	return no[len(no)*9/10]
 }
+
+// sizes of chunks that the questions are asked on. The small ones make several
+// passages of one topic, which the sets for training do not have otherwise.
+var sizes = [...]int{400, 200, 100}
+
+// noWeights say how much a question counts whose answering chunks are hidden,
+// and one whose documents are. The first kind leaves passages of the same topic
+// and is the harder one; a knowledge base sees more of the second.
+var noWeights = [...]float64{0.25, 0.75}
 
 func collect(dir string) ([]example, error) {
 	set, err := evaluate.Load(dir)
 	if err != nil {
 		return nil, err
 	}
-	var m evaluate.Memory
-	ctx := context.Background()
-	if err := m.Ingest(ctx, set.Name, set.Docs); err != nil {
-		return nil, err
-	}
-	var out []example
-	for _, q := range set.Queries {
-		m.Without(nil)
-		t, err := m.Retriever().Trace(ctx, q.Text, 10)
-		if err != nil {
+	out := make([]example, 0, len(set.Queries)*len(sizes))
+	for _, size := range sizes {
+		m := evaluate.Memory{Chunk: evaluate.Cut(size)}
+		if err := m.Ingest(context.Background(), set.Name, set.Docs); err != nil {
 			return nil, err
 		}
-		e := example{yes: t.Signals()}
-		for _, c := range t.Sentences() {
-			e.x = append(e.x, c.Features)
-			e.gold = append(e.gold, q.Gold[string(c.Document)] > 0 && evaluate.Holds(c.Text, q.Answers))
+		for i, q := range set.Queries {
+			e, err := ask(&m, q)
+			if err != nil {
+				return nil, err
+			}
+			e.size, e.group = size, i/4 // the sets have about four questions a passage, in order
+			out = append(out, e)
 		}
-		var gold []string
-		for id := range q.Gold {
-			gold = append(gold, id)
-		}
-		m.Without(gold)
-		if t, err = m.Retriever().Trace(ctx, q.Text, 10); err != nil {
-			return nil, err
-		}
-		e.no = t.Signals()
-		out = append(out, e)
 	}
 	return out, nil
+}
+
+// ask asks a question with its answer there, without the chunks that hold it,
+// and without its documents.
+func ask(m *evaluate.Memory, q evaluate.Query) (example, error) {
+	var e example
+	var gold []string
+	for id := range q.Gold {
+		gold = append(gold, id)
+	}
+	m.Hide(nil, nil)
+	t, err := m.Retriever().Trace(context.Background(), q.Text, 10)
+	if err != nil {
+		return e, err
+	}
+	e.yes = t.Signals()
+	for _, c := range t.Sentences() {
+		e.x = append(e.x, c.Features)
+		e.gold = append(e.gold, q.Gold[string(c.Document)] > 0 && evaluate.Holds(c.Text, q.Answers))
+	}
+	hide := [...]func(kb.Chunk) bool{
+		func(c kb.Chunk) bool { return evaluate.Holds(c.Text, q.Answers) },
+		func(c kb.Chunk) bool { return true },
+	}
+	for _, h := range hide {
+		m.Hide(gold, h)
+		if t, err = m.Retriever().Trace(context.Background(), q.Text, 10); err != nil {
+			return e, err
+		}
+		e.no = append(e.no, t.Signals())
+	}
+	return e, nil
 }
 
 // rank learns a linear ranker: the softmax over a question's sentences should
@@ -180,17 +208,12 @@ func decide(all []example) []float64 {
 	for range 1500 {
 		grad := make([]float64, n)
 		for _, e := range all {
-			for _, side := range []struct {
-				x []float32
-				y float64
-			}{{e.yes, 1}, {e.no, 0}} {
-				if side.x == nil {
-					continue
-				}
-				d := logistic(o.w, side.x) - side.y
-				for k, v := range side.x {
-					grad[k] += d * float64(v) / float64(len(all))
-				}
+			if e.size != sizes[0] {
+				continue
+			}
+			pull(grad, o.w, e.yes, 1, 1/float64(len(all)))
+			for i, x := range e.no {
+				pull(grad, o.w, x, 0, noWeights[i]/float64(len(all)))
 			}
 		}
 		for k := range grad {
@@ -199,6 +222,17 @@ func decide(all []example) []float64 {
 		o.step(grad)
 	}
 	return o.w
+}
+
+// pull adds the gradient of one example of the logistic loss.
+func pull(grad, w []float64, x []float32, y, weight float64) {
+	if x == nil {
+		return
+	}
+	d := (logistic(w, x) - y) * weight
+	for k, v := range x {
+		grad[k] += d * float64(v)
+	}
 }
 
 func logistic(w []float64, x []float32) float64 {
@@ -229,13 +263,13 @@ func (a *adam) step(grad []float64) {
 }
 
 func validate(all []example, folds int, l2 float64) {
-	perm := rand.New(rand.NewPCG(1, 2)).Perm(len(all) / 4) // the sets have about four questions a passage, in order
+	perm := rand.New(rand.NewPCG(1, 2)).Perm(len(all))
 	var top1, top3, n float64
 	var yes, no []float64
 	for f := range folds {
 		var train, test []example
-		for i, e := range all {
-			if perm[min(i/4, len(perm)-1)]%folds == f {
+		for _, e := range all {
+			if perm[e.group]%folds == f {
 				test = append(test, e)
 			} else {
 				train = append(train, e)
@@ -253,8 +287,10 @@ func validate(all []example, folds int, l2 float64) {
 			if above < 3 {
 				top3++
 			}
-			yes = append(yes, scoreOf(a, e.yes))
-			no = append(no, scoreOf(a, e.no))
+			if e.size == sizes[0] {
+				yes = append(yes, scoreOf(a, e.yes))
+				no = append(no, scoreOf(a, e.no[1]))
+			}
 		}
 	}
 	fmt.Printf("sentence@1 %.4f @3 %.4f refusal %.4f\n", top1/n, top3/n, evaluate.Kept(yes, no, .9))
