@@ -17,13 +17,14 @@ type Key struct {
 	Tenant  string // "" = any
 	Created time.Time
 	Expires time.Time // zero = never
+	Name    string    // what its owner calls it
 }
 
 // Control is the SQL of the control database.
 type Control struct{ h handle }
 
 // NewControl returns the control store on h.
-func NewControl(h handle) *Control { return &Control{h: h} }
+func NewControl(h handle) *Control { return &Control{h: guarded{h, schemaVersion}} }
 
 // Bootstrap stores the first root key and settings unless somebody did
 // already; won tells whether these are the ones that count.
@@ -55,8 +56,8 @@ func putKey(c *tenant.Conn, k Key) error {
 	if !k.Expires.IsZero() {
 		expires = k.Expires.UnixMilli()
 	}
-	return c.Exec(`INSERT INTO keys (id, hash, scopes, tenant, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-		k.ID, k.Hash, strings.Join(k.Scopes, " "), k.Tenant, k.Created, expires)
+	return c.Exec(`INSERT INTO keys (id, hash, scopes, tenant, created_at, expires_at, name) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		k.ID, k.Hash, strings.Join(k.Scopes, " "), k.Tenant, k.Created, expires, k.Name)
 }
 
 // Load returns all keys and settings in one snapshot.
@@ -65,10 +66,10 @@ func (s *Control) Load(ctx context.Context) (keys []Key, settings map[string]str
 		keys, settings = nil, map[string]string{}
 		err := c.Query(func(r *tenant.Row) error {
 			keys = append(keys, Key{
-				ID: r.Text(0), Hash: r.Text(1), Scopes: strings.Fields(r.Text(2)), Tenant: r.Text(3), Created: r.Time(4), Expires: r.Time(5),
+				ID: r.Text(0), Hash: r.Text(1), Scopes: strings.Fields(r.Text(2)), Tenant: r.Text(3), Created: r.Time(4), Expires: r.Time(5), Name: r.Text(6),
 			})
 			return nil
-		}, `SELECT id, hash, scopes, tenant, created_at, expires_at FROM keys`)
+		}, `SELECT id, hash, scopes, tenant, created_at, expires_at, name FROM keys ORDER BY id`)
 		if err != nil {
 			return err
 		}
