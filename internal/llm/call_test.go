@@ -179,6 +179,21 @@ func TestBreakerInTheRoad(t *testing.T) {
 	}
 }
 
+// While the breaker is open nobody stands in line for a place.
+func TestBreakerIsAskedBeforeTheLimiter(t *testing.T) {
+	t.Parallel()
+	_, c := stand(t, Config{Chat: Endpoint{MaxConcurrent: 1}})
+	if _, v := c.chat.limiter(DefaultChatModel).acquire(t.Context(), &call{}); v != nil {
+		t.Fatal(v)
+	}
+	c.chat.breaker.failure(time.Now(), true, ErrArrears)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := c.Generate(ctx, ask("?"), Options{})
+	wantErr(t, err, kb.Unavailable, ErrCircuitOpen)
+	wantErr(t, err, kb.Unavailable, ErrArrears)
+}
+
 func TestHangingEndpointOpensTheBreaker(t *testing.T) {
 	t.Parallel()
 	s, c := stand(t, Config{MaxRetries: -1, Timeout: 100 * time.Millisecond})
@@ -227,6 +242,39 @@ func TestWholeAnswersAreBounded(t *testing.T) {
 	s.Push(llmtest.Chat, llmtest.Act{Flood: 1000})
 	if r, err := c.Generate(t.Context(), ask("?"), Options{}); err != nil || len(r.Text) != 1000 {
 		t.Errorf("1000 bytes: %d, %v", len(r.Text), err)
+	}
+}
+
+func TestEndlessBodiesAreNotRead(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.Contains(r.URL.Path, "rerank") {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		for r.Context().Err() == nil {
+			n, err := w.Write(make([]byte, 64<<10))
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}))
+	defer web.Close()
+	c, err := New(Config{BaseURL: web.URL + "/compatible-mode/v1", APIKey: secret, MaxRetries: -1, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Generate(t.Context(), ask("?"), Options{})
+	wantErr(t, err, kb.Unavailable, ErrTooMuchOutput)
+	_, _, err = c.Embed(t.Context(), []string{"a"}, EmbedOptions{})
+	wantErr(t, err, kb.Unavailable, ErrTooMuchOutput)
+	_, _, err = c.Rerank(t.Context(), "a", []string{"a"}, RerankOptions{})
+	wantErr(t, err, kb.Unavailable, nil)
+	if n := sent.Load(); n > 32<<20 {
+		t.Errorf("%d MiB were read", n>>20)
 	}
 }
 

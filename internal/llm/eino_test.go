@@ -190,6 +190,21 @@ func TestTools(t *testing.T) {
 	}
 }
 
+// 7: eino's OpenAI client dereferences nil at an answer with sound in it.
+func TestPanicsBelowAreErrors(t *testing.T) {
+	t.Parallel()
+	s, base := stand(t, Config{})
+	c, err := New(Config{BaseURL: base.chat.base.Scheme + "://" + base.chat.base.Host + "/v1", APIKey: secret, Chat: Endpoint{Model: "qwen-plus"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s.Always(llmtest.Chat, llmtest.Act{Status: 200, RawType: "application/json",
+		Raw: `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x","audio":{"id":"1","data":"AAAA"}}}]}`})
+	_, err = c.Generate(t.Context(), ask("?"), Options{})
+	wantErr(t, err, kb.Unavailable, ErrBadReply)
+}
+
 // Other endpoints are reached through OpenAI's client, at their own path, and
 // without DashScope's parameters.
 func TestChatElsewhere(t *testing.T) {

@@ -106,10 +106,7 @@ func (e *endpoint) again(ctx context.Context, k *call, v *verdict, try int) (tim
 		return 0, false
 	}
 	now := time.Now()
-	wait := rand.N(min(backoffBase<<min(try, 10), backoffMax))
-	if v.limit != notThrottled {
-		wait = 0 // the limiter's gate holds the call back, together with all others
-	}
+	wait := rand.N(min(backoffBase<<min(try, 10), backoffMax)) // after a 429 the limiter's gate holds it back longer
 	if v.after > k.patience() || now.Add(wait).Sub(k.start) > e.timeout && !k.bulk {
 		return 0, false
 	}
@@ -247,7 +244,6 @@ func (a *attempt) whole(res *http.Response) (*http.Response, *verdict) {
 	if err := json.Unmarshal(body, &head); err != nil || present(head.Error) {
 		return nil, a.e.classify(res.StatusCode, res.Header, body)
 	}
-	body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	a.finish(nil)
 	a.e.account(a.ctx, a.k, &heard{usage: head.Usage, first: time.Now()}, nil)
 	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))

@@ -135,6 +135,33 @@ func TestLimiterForgetsWhoLeft(t *testing.T) {
 	})
 }
 
+// A call may be admitted at the moment it gives up: its place is handed on.
+func TestLimiterLosesNoPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(limits{slots: 1})
+		mustAcquire(t, l, &call{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, v := l.acquire(ctx, &call{}); v == nil {
+				t.Error("admitted after it was cancelled")
+			}
+		})
+		synctest.Wait()
+		l.mu.Lock()
+		cancel() // it wakes up and waits for the lock
+		l.used--
+		l.dispatch(time.Now()) // admitted
+		l.mu.Unlock()
+		wg.Wait()
+		if l.used != 0 {
+			t.Errorf("%d places taken by nobody", l.used)
+		}
+		mustAcquire(t, l, &call{})
+	})
+}
+
 func TestLimiterRefusesWhenFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -190,6 +190,22 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+func TestErrorsTellNoKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"plain-looking.key_77", secret} {
+		e := &endpoint{op: OpChat, key: key}
+		for _, body := range []string{`{"error":{"message":"bad key ` + key + ` given","code":"x"}}`, `{"message":"x","code":"` + key + `","request_id":"` + key + `"}`, "<title>" + key + "</title>"} {
+			if text := e.classify(401, http.Header{"X-Request-Id": {key}}, []byte(body)).err.Error(); strings.Contains(text, key) {
+				t.Errorf("%s", text)
+			}
+		}
+	}
+	other := (&endpoint{op: OpChat}).classify(401, nil, []byte(`{"error":"key sk-ffffffffffffffff and Bearer abcdefghijkl"}`)).err.Error()
+	if strings.Contains(other, "fffff") || strings.Contains(other, "abcdef") {
+		t.Errorf("another's key: %s", other)
+	}
+}
+
 // FuzzClassify: whatever a provider says, the error is classified, short, one
 // line, and without the key.
 func FuzzClassify(f *testing.F) {

@@ -103,6 +103,9 @@ func TestStreamFails(t *testing.T) {
 			var seen Usage
 			text, _, _, err := drain(t.Context(), c, ask("?"), Options{Observe: func(u Usage) { seen = u }})
 			wantErr(t, err, tt.kind, tt.sentinel)
+			if _, bare := err.(*kb.Error); !bare { //nolint:errorlint // its decoration is what is tested
+				t.Errorf("error %T is decorated: %v", err, err)
+			}
 			if tt.act.Flood == 0 && text != tt.text {
 				t.Errorf("text before the error %q, want %q", text, tt.text)
 			}
