@@ -42,6 +42,9 @@ func decodeText(data []byte, format string) (string, error) {
 			s = string(data)
 			break
 		}
+		if damagedUTF8(data) {
+			return "", badByte(data[i], i, "is not valid UTF-8, which the rest of the file is; save it again")
+		}
 		var ok bool
 		if s, ok = decodeLegacy(data, format); !ok {
 			return "", badByte(data[i], i, "is neither UTF-8, GB18030 nor Big5; save the file as UTF-8")
@@ -115,10 +118,13 @@ func decodeLegacy(data []byte, format string) (string, bool) {
 		}
 	}
 	gb, gbOK := strictDecode(simplifiedchinese.GB18030, data)
+	gbOK = gbOK && usual(data, func(lead, trail byte) bool {
+		return trail >= 0xa1 && (lead >= 0xa1 && lead <= 0xa9 || lead >= 0xb0 && lead <= 0xd7)
+	}) && chinese(gb)
 	big, bigOK := strictDecode(traditionalchinese.Big5, data)
+	bigOK = bigOK && usual(data, func(lead, _ byte) bool { return lead >= 0xa1 && lead <= 0xc6 }) && chinese(big)
 	switch {
 	case gbOK && bigOK:
-		// Nearly every Big5 text is also a GB18030 text, of rare characters.
 		if plausible(big) > plausible(gb) {
 			return big, true
 		}
@@ -127,6 +133,54 @@ func decodeLegacy(data []byte, format string) (string, bool) {
 		return gb, true
 	}
 	return big, bigOK
+}
+
+// damagedUTF8 tells UTF-8 with a few bad bytes, which reads as GB18030 too,
+// from other encodings, in which hardly any sequence is UTF-8 by chance.
+func damagedUTF8(data []byte) bool {
+	good, bad := 0, 0
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			bad++
+		case n >= 3: // two-byte sequences occur in GBK
+			good++
+		}
+		i += n
+	}
+	return good > bad
+}
+
+// usual reports whether most double bytes are of an encoding's everyday part:
+// level 1 and the symbols of GB 2312 and of Big5. Any bytes at all decode as
+// something; German in Latin-1 reads as rare Chinese characters.
+func usual(data []byte, ok func(lead, trail byte) bool) bool {
+	hits, n := 0, 0
+	for i := 0; i+1 < len(data); i++ {
+		if data[i] < 0x80 {
+			continue
+		}
+		n++
+		if ok(data[i], data[i+1]) {
+			hits++
+		}
+		i++
+	}
+	return hits*10 >= n*7
+}
+
+// chinese reports whether a long text has the characters that Chinese cannot
+// do without; Korean in its own encoding reads as common, but other ones.
+func chinese(s string) bool {
+	const enough = 100 // characters to judge by
+	n := 0
+	for _, r := range s {
+		if r >= 0x80 {
+			n++
+		}
+	}
+	return n < enough || plausible(s) >= 0.05
 }
 
 // strictDecode decodes data and reports whether every byte had a meaning.

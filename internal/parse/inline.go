@@ -3,6 +3,7 @@ package parse
 import (
 	"html"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
@@ -10,57 +11,53 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// inlineText collects the text of one block and remembers which parts are
-// code, where an asterisk is an asterisk.
-type inlineText struct {
-	sb    strings.Builder
-	stars []int // offsets of "**" that goldmark left in prose
-}
+// emphasisParser is CommonMark's emphasis with one change: punctuation of
+// Chinese type is no punctuation to it, and next to Chinese characters all is.
+// By the letter of CommonMark §6.2 the second run of **注意：**请 closes nothing,
+// because it follows a mark and precedes a letter; Chinese has no blanks there.
+type emphasisParser struct{}
 
-func (t *inlineText) code(s string) { t.sb.WriteString(s) }
+func (emphasisParser) Trigger() []byte { return []byte{'*', '_'} }
 
-func (t *inlineText) text(s string) {
-	for i := 0; ; {
-		j := strings.Index(s[i:], "**")
-		if j < 0 {
-			break
-		}
-		t.stars = append(t.stars, t.sb.Len()+i+j)
-		i += j + 2
+func (emphasisParser) Parse(_ ast.Node, block text.Reader, pc parser.Context) ast.Node {
+	before := block.PrecendingCharacter()
+	line, segment := block.PeekLine()
+	n := 1
+	for n < len(line) && line[n] == line[0] {
+		n++
 	}
-	t.sb.WriteString(s)
+	after := '\n'
+	if n < len(line) {
+		after, _ = utf8.DecodeRune(line[n:])
+	}
+	mark := func(r rune) bool { return (unicode.IsPunct(r) || unicode.IsSymbol(r)) && !wide(r) }
+	left := !unicode.IsSpace(after) && (!mark(after) || unicode.IsSpace(before) || mark(before) || wide(before))
+	right := !unicode.IsSpace(before) && (!mark(before) || unicode.IsSpace(after) || mark(after) || wide(after))
+	canOpen, canClose := left, right
+	if line[0] == '_' {
+		canOpen = left && (!right || mark(before))
+		canClose = right && (!left || mark(after))
+	}
+	node := parser.NewDelimiter(canOpen, canClose, n, line[0], emphasisParser{})
+	node.Segment = segment.WithStop(segment.Start + n)
+	block.Advance(n)
+	pc.PushDelimiter(node)
+	return node
 }
 
-// String removes the "**" pairs that CommonMark's rule of flanking leaves in
-// Chinese: in **注意：**请 the closing run follows a punctuation mark and is
-// followed by a letter, so it closes nothing. A pair goes only when one of its
-// neighbours is not ASCII, which spares 2**10 and **kwargs.
-func (t *inlineText) String() string {
-	s := t.sb.String()
-	if len(t.stars) < 2 {
-		return s
-	}
-	var out strings.Builder
-	last := 0
-	for i := 0; i+1 < len(t.stars); i += 2 {
-		a, b := t.stars[i], t.stars[i+1]
-		if !foreign(s, a) && !foreign(s, b) {
-			continue
-		}
-		out.WriteString(s[last:a])
-		out.WriteString(s[a+2 : b])
-		last = b + 2
-	}
-	out.WriteString(s[last:])
-	return out.String()
+func (emphasisParser) IsDelimiter(b byte) bool { return b == '*' || b == '_' }
+
+func (emphasisParser) CanOpenCloser(opener, closer *parser.Delimiter) bool {
+	return opener.Char == closer.Char
 }
 
-// foreign reports whether a neighbour of the two bytes at i is not ASCII.
-func foreign(s string, i int) bool {
-	before, _ := utf8.DecodeLastRuneInString(s[:i])
-	after, _ := utf8.DecodeRuneInString(s[i+2:])
-	return before >= utf8.RuneSelf && before != utf8.RuneError || after >= utf8.RuneSelf && after != utf8.RuneError
-}
+func (emphasisParser) OnMatch(consumed int) ast.Node { return ast.NewEmphasis(consumed) }
+
+// indentedParagraphs lets a paragraph begin at any indentation, as in MDX,
+// where indentation is no code; goldmark would drop the line.
+type indentedParagraphs struct{ parser.BlockParser }
+
+func (indentedParagraphs) CanAcceptIndentedLine() bool { return true }
 
 // unescape resolves backslash escapes and character references in one pass, as
 // CommonMark §2.4 and §2.5 ask: "\&amp;" stays "&amp;".

@@ -20,7 +20,9 @@ import (
 func readMarkdown(ctx context.Context, s string, mdx bool, b *builder) error {
 	title, description, s := frontMatter(s)
 	b.title = title
-	b.paragraph(description)
+	if description != "" {
+		s = description + "\n\n" + s
+	}
 	s = rewrite(s, mdx)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -50,11 +52,14 @@ func newMarkdownParser(mdx bool) parser.Parser {
 		util.Prioritized(parser.NewATXHeadingParser(), 600),
 		util.Prioritized(parser.NewFencedCodeBlockParser(), 700),
 		util.Prioritized(parser.NewBlockquoteParser(), 800),
-		util.Prioritized(parser.NewParagraphParser(), 1000),
 	}
-	if !mdx {
+	paragraphs := parser.NewParagraphParser()
+	if mdx {
+		paragraphs = indentedParagraphs{paragraphs}
+	} else {
 		block = append(block, util.Prioritized(parser.NewCodeBlockParser(), 500))
 	}
+	block = append(block, util.Prioritized(paragraphs, 1000))
 	return parser.NewParser(
 		parser.WithBlockParsers(block...),
 		parser.WithInlineParsers(
@@ -62,7 +67,7 @@ func newMarkdownParser(mdx bool) parser.Parser {
 			util.Prioritized(parser.NewCodeSpanParser(), 100),
 			util.Prioritized(parser.NewLinkParser(), 200),
 			util.Prioritized(parser.NewAutoLinkParser(), 300),
-			util.Prioritized(parser.NewEmphasisParser(), 500),
+			util.Prioritized(emphasisParser{}, 500),
 			util.Prioritized(struckParser{}, 500),
 		),
 		parser.WithParagraphTransformers(
@@ -163,28 +168,28 @@ func (w *markdownWalker) table(n *east.Table) {
 // inline returns the text of a block's inline children. Deleted text is left
 // out: a quote of a struck price would be a wrong answer.
 func (w *markdownWalker) inline(n ast.Node) string {
-	var t inlineText
+	var t strings.Builder
 	w.collect(n, &t, false)
 	return t.String()
 }
 
-func (w *markdownWalker) collect(n ast.Node, t *inlineText, nested bool) {
+func (w *markdownWalker) collect(n ast.Node, t *strings.Builder, nested bool) {
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
 		switch c := c.(type) {
 		case *ast.Text:
-			t.text(unescape(string(c.Segment.Value(w.source))))
+			t.WriteString(unescape(string(c.Segment.Value(w.source))))
 			switch {
 			case c.HardLineBreak():
-				t.text(string(lineBreak))
+				t.WriteString(string(lineBreak))
 			case c.SoftLineBreak():
-				t.text("\n")
+				t.WriteString("\n")
 			}
 		case *ast.String:
-			t.text(string(c.Value))
+			t.WriteString(string(c.Value))
 		case *ast.CodeSpan:
-			t.code(w.raw(c))
+			t.WriteString(w.raw(c))
 		case *ast.AutoLink:
-			t.code(string(c.Label(w.source)))
+			t.WriteString(string(c.Label(w.source)))
 		case *ast.Image:
 			// A picture between words stands for a word (a button's icon);
 			// one that stands alone is a screenshot, whose text is not read.
@@ -193,9 +198,9 @@ func (w *markdownWalker) collect(n ast.Node, t *inlineText, nested bool) {
 			}
 		case *east.TaskCheckBox:
 			if c.IsChecked {
-				t.text("[x] ")
+				t.WriteString("[x] ")
 			} else {
-				t.text("[ ] ")
+				t.WriteString("[ ] ")
 			}
 		case *struck:
 		default: // emphasis, links

@@ -127,6 +127,11 @@ func (l Limits) read(ctx context.Context, format string, data []byte, b *builder
 	case MIMEXLSX:
 		return l.readXLSX(ctx, data, b)
 	}
+	// Text holds no more than its file: the largest is refused unread, HTML
+	// with the share of markup that pages have.
+	if most := l.TextBytes * 2; int64(len(data)) > most && format != MIMEHTML || int64(len(data))/2 > most {
+		return kb.E(kb.TooLarge, nil, "file: %d bytes of text are more than the limit of %d; split the document", len(data), l.TextBytes)
+	}
 	s, err := decodeText(data, format)
 	if err != nil {
 		return err

@@ -35,11 +35,14 @@ type rewriter struct {
 	out    strings.Builder
 	line   int // offset in out where the current line begins
 	depth  int // of rewriters within rewriters
-	steps  []int
-	lists  []int // of open HTML lists: −1 for bullets, else the last number
-	fence  string
-	blank  bool // the previous source line was blank
-	item   bool // a list may be open, so that indentation is not code
+	para   int // end of the paragraph that r.i is in, as far as known
+
+	noComment bool // no comment is closed from here on
+	steps     []int
+	lists     []int // of open HTML lists: −1 for bullets, else the last number
+	fence     string
+	blank     bool // the previous source line was blank
+	item      bool // a list may be open, so that indentation is not code
 }
 
 // cost takes n from the lookahead budget; when it is used up, characters are
@@ -223,17 +226,27 @@ func (r *rewriter) prose() {
 	}
 }
 
-// codeSpan copies `code` untouched, or the run of backticks if nothing closes it.
+// codeSpan copies `code` untouched, or the run of backticks if nothing in the
+// paragraph closes it.
 func (r *rewriter) codeSpan() {
+	if r.i >= r.para {
+		r.para = len(r.s)
+		if n := strings.Index(r.s[r.i:], "\n\n"); n >= 0 {
+			r.para = r.i + n
+		}
+	}
 	n := 1
 	for r.i+n < len(r.s) && r.s[r.i+n] == '`' {
 		n++
 	}
 	fence := r.s[r.i : r.i+n]
-	for j := r.i + n; j < len(r.s); {
-		k := strings.Index(r.s[j:], fence)
-		if k < 0 || strings.Contains(r.s[j:j+k], "\n\n") || !r.cost(k) {
-			r.cost(min(len(r.s)-j, maxTagBytes))
+	for j := r.i + n; j < r.para && r.budget > 0; {
+		k := strings.Index(r.s[j:r.para], fence)
+		if k < 0 {
+			r.cost(r.para - j)
+			break
+		}
+		if !r.cost(k) {
 			break
 		}
 		m := n
@@ -259,7 +272,7 @@ func (r *rewriter) codeSpan() {
 // brace removes an MDX expression; one that is a string leaves its text.
 func (r *rewriter) brace() {
 	// {{name}} is a template's placeholder, not an object in an object.
-	if !r.mdx || strings.HasPrefix(r.s[r.i:], "{{") {
+	if !r.mdx || r.budget <= 0 || strings.HasPrefix(r.s[r.i:], "{{") {
 		n := 1
 		if strings.HasPrefix(r.s[r.i:], "{{") {
 			n = 2

@@ -15,6 +15,7 @@ type htmlCell struct {
 const (
 	maxTableColumns = 256 // a wider one is no longer read by people
 	maxSpan         = 64
+	costCell        = 8 // of a cell that repeats another, in bytes of lookahead
 )
 
 // table rewrites an HTML table as Markdown's, where its tag has just ended.
@@ -30,7 +31,7 @@ func (r *rewriter) table() {
 	for i, cells := range tableRows(s) {
 		var row []string
 		next := func() {
-			for len(row) < len(below) && below[len(row)].rows > 0 {
+			for len(row) < len(below) && below[len(row)].rows > 0 && r.cost(costCell) {
 				below[len(row)].rows--
 				row = append(row, below[len(row)].text)
 			}
@@ -38,7 +39,7 @@ func (r *rewriter) table() {
 		for _, c := range cells {
 			next()
 			text := strings.ReplaceAll(r.flatten(c.source), "|", `\|`)
-			for k := 0; k < c.cols && len(row) < maxTableColumns; k++ {
+			for k := 0; k < c.cols && len(row) < maxTableColumns && (k == 0 || r.cost(costCell)); k++ {
 				for len(below) <= len(row) {
 					below = append(below, spanned{})
 				}

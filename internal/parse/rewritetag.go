@@ -11,14 +11,14 @@ import (
 func (r *rewriter) angle() {
 	rest := r.s[r.i:]
 	switch {
-	case strings.HasPrefix(rest, "<!--"):
-		if end := strings.Index(rest, "-->"); end >= 0 && r.cost(end) {
+	case strings.HasPrefix(rest, "<!--") && !r.noComment:
+		if end := strings.Index(rest, "-->"); end >= 0 {
 			r.i += end + 3
 			return
 		}
-		r.cost(len(rest))
+		r.noComment = true // none of the later ones is closed either
 	case strings.HasPrefix(rest, "<!"), strings.HasPrefix(rest, "<?"):
-		if end := strings.IndexAny(rest, ">\n"); end >= 0 && rest[end] == '>' {
+		if end := strings.IndexAny(rest[:min(len(rest), lineWindow)], ">\n"); end >= 0 && rest[end] == '>' {
 			r.i += end + 1
 			return
 		}
@@ -150,25 +150,29 @@ func (r *rewriter) tag(t *tag) {
 	}
 }
 
-// block opens a block element or component.
+// block opens a block element or component. Its title becomes a paragraph in
+// marks of its own, because the title's indentation is that of the tag and says
+// nothing about the content's.
 func (r *rewriter) block(t *tag) {
-	if t.self && visible(t) == "" {
-		return
-	}
-	r.mark(openMark)
 	title := visible(t)
 	if t.name == "Steps" {
 		r.steps = append(r.steps, 0)
-	} else if t.name == "Step" && len(r.steps) > 0 && title != "" {
-		r.steps[len(r.steps)-1]++
-		r.write(stepNumber(r.steps[len(r.steps)-1]))
 	}
 	if title != "" {
 		prefix := r.prefix()
-		r.write(escapeMarkdown(title) + "\n" + prefix + "\n" + prefix)
-	}
-	if t.self {
+		r.mark(openMark)
+		if !r.atLineStart() {
+			r.write("\n" + prefix)
+		}
+		if n := len(r.steps); t.name == "Step" && n > 0 {
+			r.steps[n-1]++
+			r.write(stepNumber(r.steps[n-1]))
+		}
+		r.write(escapeMarkdown(title) + "\n" + prefix)
 		r.mark(closeMark)
+	}
+	if !t.self {
+		r.mark(openMark)
 	}
 }
 
@@ -199,10 +203,12 @@ func (r *rewriter) mark(m string) {
 	if !r.atLineStart() {
 		r.write("\n" + prefix)
 	}
-	r.write(m + "\n" + prefix)
-	// What follows on the source line continues at the same indentation.
+	r.write(m)
 	for r.i < len(r.s) && (r.s[r.i] == ' ' || r.s[r.i] == '\t') {
 		r.i++
+	}
+	if r.i < len(r.s) && r.s[r.i] != '\n' {
+		r.write("\n" + prefix) // the rest of the source line stays where it was
 	}
 }
 

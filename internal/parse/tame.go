@@ -204,12 +204,15 @@ func (t *tamer) paragraph(sb *strings.Builder, line string) {
 
 // fewerMarkers drops quote and list markers beyond the bound.
 func fewerMarkers(line string) string {
+	if strings.Trim(line, "-* \t\n") == "" {
+		return line // a rule
+	}
 	n := 0
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; {
 		case c == ' ' || c == '\t' || c >= '0' && c <= '9' || c == '.' || c == ')':
 		case c == '>' || c == '-' || c == '*' || c == '+':
-			if n++; n > maxMarkers && strings.Trim(line, "-* \t\n") != "" {
+			if n++; n > maxMarkers {
 				return line[:i] + strings.TrimLeft(line[i:], ">-*+0123456789.) \t")
 			}
 		default:

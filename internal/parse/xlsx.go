@@ -20,6 +20,9 @@ func (l Limits) readXLSX(ctx context.Context, data []byte, b *builder) (err erro
 	if err != nil {
 		return err
 	}
+	if data, err = a.slim(); err != nil {
+		return err
+	}
 	f, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{
 		UnzipSizeLimit:    max(a.unzip, 1),
 		UnzipXMLSizeLimit: max(a.unzip, 1), // equal, so nothing goes to temporary files
@@ -68,7 +71,7 @@ const maxCells = 50_000_000
 
 func readSheet(ctx context.Context, f *excelize.File, sheet string, merged []mergedRange, limit int, b *builder) (int, error) {
 	before := len(b.blocks)
-	b.heading(1, sheet)
+	b.heading(2, sheet) // level 1 would make the first sheet the title
 	headed := len(b.blocks)
 	it, err := f.Rows(sheet)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -16,14 +18,20 @@ import (
 // matter: a bomb below it is a firecracker.
 const ratioFloor = 1 << 20
 
-// archive is a ZIP file whose entries have all been unpacked once, so that the
-// sizes in its directory are known to be true and within the limits.
+// archive is a ZIP file whose parts have all been unpacked once, so that the
+// sizes in its directory are known to be true and within the limits. Pictures
+// and other files that are no parts of the text are never unpacked.
 type archive struct {
 	files map[string]*zip.File // by lower-case name with forward slashes
 	unzip int64                // sum of the unpacked sizes
 }
 
-// openArchive checks the archive against l. It reads every entry to its end:
+// isPart reports whether an entry is XML, the only kind that is read.
+func isPart(name string) bool {
+	return strings.HasSuffix(name, ".xml") || strings.HasSuffix(name, ".rels")
+}
+
+// openArchive checks the archive against l. It reads every part to its end:
 // the sizes in a directory are the author's claim, only unpacking proves them.
 func openArchive(data []byte, l Limits) (*archive, error) {
 	zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
@@ -35,6 +43,10 @@ func openArchive(data []byte, l Limits) (*archive, error) {
 	}
 	a := &archive{files: make(map[string]*zip.File, len(zr.File))}
 	for _, f := range zr.File {
+		name := partName(f.Name)
+		if !isPart(name) {
+			continue
+		}
 		if f.Flags&1 != 0 {
 			return nil, kb.E(kb.Unprocessable, nil, "file: is protected by a password; remove it and upload the file again")
 		}
@@ -46,13 +58,37 @@ func openArchive(data []byte, l Limits) (*archive, error) {
 			return nil, kb.E(kb.Unprocessable, nil, "file: the archive lies about the size of %q; save it again", f.Name)
 		}
 		a.unzip += n
-		name := partName(f.Name)
 		if a.files[name] != nil {
 			return nil, kb.E(kb.Unprocessable, nil, "file: the archive holds %q twice; save it again", f.Name)
 		}
 		a.files[name] = f
 	}
 	return a, nil
+}
+
+// slim returns the archive with its parts only, packed as they are.
+func (a *archive) slim() ([]byte, error) {
+	var buf bytes.Buffer
+	zw := zip.NewWriter(&buf)
+	for _, name := range slices.Sorted(maps.Keys(a.files)) {
+		f := a.files[name]
+		r, err := f.OpenRaw()
+		if err != nil {
+			return nil, err
+		}
+		h := f.FileHeader
+		w, err := zw.CreateRaw(&h)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := io.Copy(w, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := zw.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 // unpackedSize unpacks f into nothing and stops as soon as left is passed or
