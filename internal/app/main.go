@@ -56,6 +56,12 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
+	if name == "eval" { // needs no store
+		if len(args) != 1 {
+			return &config.UsageError{Msg: "eval: give the folder of the sets"}
+		}
+		return Evaluate(ctx, args[0], stdout)
+	}
 	run := map[string]func(*App) error{
 		"serve":  func(a *App) error { return serve(ctx, a, stdout) },
 		"ingest": func(a *App) error { return ingestCommand(ctx, a, args, stdout, stderr) },
