@@ -24,7 +24,8 @@ import (
 // binary is the server, built once for all tests.
 var binary string
 
-func TestMain(m *testing.M) {
+// build makes the server and runs the tests.
+func build(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "eino-qa-e2e-")
 	if err != nil {
 		panic(err)
@@ -36,9 +37,8 @@ func TestMain(m *testing.M) {
 	if err := build.Run(); err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	defer os.RemoveAll(dir)
+	return m.Run()
 }
 
 // server is one running process in a folder of its own.
@@ -103,7 +103,7 @@ func command(dir string, env []string, args ...string) *exec.Cmd {
 }
 
 // run runs a command of the server to its end.
-func run(t *testing.T, dir string, env []string, args ...string) (string, error) {
+func run(t testing.TB, dir string, env []string, args ...string) (string, error) {
 	t.Helper()
 	out, err := command(dir, env, args...).CombinedOutput()
 	return string(out), err
