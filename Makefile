@@ -77,8 +77,9 @@ check: $(GOLANGCI) ## the whole gate: modules, format, vet, lint, tests under th
 	$(call step,tests with -race,CGO_ENABLED=1 $(GO) test -race -shuffle=on -count=1 -vet=off -timeout 25m ./...)
 
 .PHONY: bench
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(benches)
+bench: ## run the benchmarks; with DATA=folder also on real documents
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(filter-out ./internal/e2e,$(benches))
+	$(GO) test -run '^$$' -bench . -timeout 20m ./internal/e2e $(if $(DATA),-data '$(abspath $(DATA))')
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## format the code
