@@ -23,7 +23,7 @@ type Options struct {
 	JSON        bool // response_format json_object
 	Bulk        bool // nobody waits for the answer
 	NoRetry     bool
-	Observe     func(Usage) // told once, when the call has ended
+	Observe     func(Usage) // as WithUsage
 }
 
 // eino returns o as options of an eino model.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -303,6 +304,55 @@ func TestWholeAnswersAreChecked(t *testing.T) {
 	if r, err := c.Generate(t.Context(), ask("?"), Options{}); err != nil || r.Text != "a\uFFFDb" {
 		t.Errorf("broken characters: %q, %v", r.Text, err)
 	}
+}
+
+func TestWholeAnswersEndInTime(t *testing.T) {
+	s, c := stand(t, Config{Timeout: 200 * time.Millisecond})
+	base := runtime.NumGoroutine()
+	for _, act := range []llmtest.Act{{Fault: llmtest.Hang, After: -1}, {Fault: llmtest.Hang}} { // before and amid the body
+		for _, op := range []llmtest.Op{llmtest.Chat, llmtest.Embed, llmtest.Rerank} {
+			s.Always(op, act)
+		}
+		_, err := c.Generate(t.Context(), ask("?"), Options{})
+		wantErr(t, err, kb.Unavailable, ErrTimeout)
+		_, _, err = c.Embed(t.Context(), []string{"a"}, EmbedOptions{})
+		wantErr(t, err, kb.Unavailable, ErrTimeout)
+		_, _, err = c.Rerank(t.Context(), "a", []string{"a"}, RerankOptions{})
+		wantErr(t, err, kb.Unavailable, ErrTimeout)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		_, _, err = c.Embed(ctx, []string{"a", "b"}, EmbedOptions{Bulk: true})
+		wantErr(t, err, kb.Canceled, context.Canceled)
+	}
+	settled(t, c, base)
+}
+
+// Models differ in how they want to be told not to think; one refusal teaches it.
+func TestThinkingIsLearned(t *testing.T) {
+	t.Parallel()
+	s, c := stand(t, Config{Chat: Endpoint{Model: "qwen3-8b"}}) // thinks by default, and then only streams
+	for range 2 {
+		if _, err := c.Generate(t.Context(), ask("?"), Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.Requests(llmtest.Chat)); n != 3 {
+		t.Errorf("%d requests, want one refused and two more", n)
+	}
+	s, c = stand(t, Config{}) // qwen-plus as a model that only ever thinks
+	s.Push(llmtest.Chat, llmtest.Act{Status: 400, Code: "invalid_parameter_error", Message: "parameter.enable_thinking only support true"})
+	for range 2 {
+		if _, _, _, err := drain(t.Context(), c, ask("?"), Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reqs := s.Requests(llmtest.Chat)
+	if len(reqs) != 3 || reqs[0].Fields["enable_thinking"] != false || reqs[1].Fields["enable_thinking"] != nil || reqs[2].Fields["enable_thinking"] != nil {
+		t.Errorf("%d requests, want the parameter only in the first", len(reqs))
+	}
+	s.Always(llmtest.Chat, llmtest.Act{Status: 400, Code: "invalid_parameter_error", Message: "enable_thinking: never right"})
+	_, err := c.Generate(t.Context(), ask("?"), Options{})
+	wantErr(t, err, kb.Unavailable, errThinking)
 }
 
 func TestAccounting(t *testing.T) {

@@ -32,7 +32,8 @@ func WithTenant(id kb.TenantID) model.Option {
 	return option(func(o *callOptions) { o.tenant = id })
 }
 
-// WithUsage has f told what the call took, once, when it has ended.
+// WithUsage has f told what the call took when it has ended: once, or twice
+// where the first request taught what the model refuses.
 func WithUsage(f func(Usage)) model.Option { return option(func(o *callOptions) { o.sink = f }) }
 
 // WithJSON asks for a JSON object (response_format json_object). A message must
@@ -112,6 +113,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	}
 	k.op, k.model, k.stream = OpChat, *common.Model, stream
 	k.tenant, k.bulk, k.sink, k.retries = own.tenant, own.bulk, own.sink, e.retries
+	k.tokens = 0
 	k.maxBody = 8*e.maxOutput + 64<<10 // JSON escapes a character as up to six bytes; the rest is the frame
 	if own.noRetry {
 		k.retries = 0
@@ -123,7 +125,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	if own.json && !m.c.refusesJSON(k.model) {
 		extra["response_format"] = map[string]string{"type": "json_object"}
 	}
-	if known, ok := Lookup(k.model); ok && known.Thinking && e.provider == DashScope {
+	if m.c.unthinking(k.model) {
 		extra["enable_thinking"] = false // a thought delays the first token, and JSON mode refuses it
 	}
 	if len(extra) > 0 {
@@ -132,8 +134,37 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	return withCall(ctx, k), inner, opts, nil
 }
 
+// unthinking reports whether a model has to be told not to think. Elsewhere
+// than on DashScope the parameter is unknown.
+func (c *Client) unthinking(id string) bool {
+	if v, learned := c.thinking.Load(id); learned {
+		return v.(bool)
+	}
+	known, ok := Lookup(id)
+	return ok && known.Thinking && c.chat.provider == DashScope
+}
+
+// learns reports whether err taught how a model wants enable_thinking: some
+// refuse to think without a stream unless told not to, some only ever think.
+func (m *chatModel) learns(err error, opts []model.Option) bool {
+	if !errors.Is(err, errThinking) {
+		return false
+	}
+	id := *model.GetCommonOptions(&model.Options{Model: &m.c.chat.model}, opts...).Model
+	_, known := m.c.thinking.LoadOrStore(id, !m.c.unthinking(id))
+	return !known
+}
+
 // Generate implements eino's model: one whole answer.
-func (m *chatModel) Generate(ctx context.Context, in []*schema.Message, opts ...model.Option) (out *schema.Message, err error) {
+func (m *chatModel) Generate(ctx context.Context, in []*schema.Message, opts ...model.Option) (*schema.Message, error) {
+	out, err := m.generate(ctx, in, opts)
+	if m.learns(err, opts) {
+		return m.generate(ctx, in, opts)
+	}
+	return out, err
+}
+
+func (m *chatModel) generate(ctx context.Context, in []*schema.Message, opts []model.Option) (out *schema.Message, err error) {
 	ctx, inner, opts, err := m.prepare(ctx, in, false, opts)
 	if err != nil {
 		return nil, err
@@ -170,6 +201,14 @@ func (m *chatModel) check(out *schema.Message) error {
 
 // Stream implements eino's model: an answer as it is written.
 func (m *chatModel) Stream(ctx context.Context, in []*schema.Message, opts ...model.Option) (*schema.StreamReader[*schema.Message], error) {
+	sr, err := m.stream(ctx, in, opts)
+	if m.learns(err, opts) {
+		return m.stream(ctx, in, opts)
+	}
+	return sr, err
+}
+
+func (m *chatModel) stream(ctx context.Context, in []*schema.Message, opts []model.Option) (*schema.StreamReader[*schema.Message], error) {
 	ctx, inner, opts, err := m.prepare(ctx, in, true, opts)
 	if err != nil {
 		return nil, err

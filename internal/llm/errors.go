@@ -31,6 +31,7 @@ var (
 	ErrCircuitOpen   = errors.New("not tried: the last calls failed")
 	ErrBadJSON       = errors.New("the model did not answer with the JSON asked for")
 	errNoJSONMode    = errors.New("the model has no JSON mode")
+	errThinking      = errors.New("the model does not take enable_thinking so")
 	errOverBatch     = errors.New("more texts than the model takes at once")
 )
 
@@ -188,6 +189,8 @@ func (e *endpoint) classify(status int, header http.Header, body []byte) *verdic
 		return set(ErrContextLength, kb.TooLarge, "the text is too long for the model; shorten it")
 	case batchLike.MatchString(words):
 		return set(errOverBatch, kb.Internal, "too many texts at once")
+	case strings.Contains(words, "enable_thinking") && status == http.StatusBadRequest:
+		return set(errThinking, kb.Unavailable, "the language model did not accept the request")
 	case jsonLike.MatchString(words) && (status == http.StatusBadRequest || status == http.StatusUnprocessableEntity):
 		return set(errNoJSONMode, kb.Unavailable, "the language model did not accept the request")
 	case status == http.StatusNotFound || strings.Contains(words, "model_not_found") || status == http.StatusForbidden:

@@ -115,6 +115,7 @@ type Client struct {
 	prices    map[string]Price
 	rows      sync.Map // model → int: batch limits learned from refusals
 	noJSON    sync.Map // model → struct{}: refused response_format
+	thinking  sync.Map // model → bool: whether to send enable_thinking: false, learned from refusals
 }
 
 // New checks cfg and makes a client. It does no I/O; transports and eino

@@ -37,7 +37,10 @@ func newRoad(cfg Config) (*road, error) {
 			IdleConnTimeout:        50 * time.Second, // under the 60 s after which load balancers drop silent connections
 			TLSHandshakeTimeout:    5 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression:     true, // bounds on bodies hold for the bytes on the wire, and chunks are not held back
+			// All streams share one HTTP/2 connection; a dead one must not take them
+			// along for longer than a chunk may take.
+			HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+			DisableCompression: true, // bounds on bodies hold for the bytes on the wire, and chunks are not held back
 		}
 	})}, nil
 }
