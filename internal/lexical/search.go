@@ -155,6 +155,11 @@ func (s *Segment) normsFor(avg float64) []float32 {
 var accumulators = sync.Pool{New: func() any { return new([]float32) }}
 
 // score adds up the terms chunk by chunk and offers the sums to top.
+//
+// Terms in lists come first. What the terms in arrays, which are in nearly
+// half the chunks or more, can add is bounded and small, so that most often
+// only the chunks within that bound of the k-th best need them (the idea of
+// MaxScore, Turtle and Flood 1995). The result is exact all the same.
 func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 	norm := s.normsFor(p.avg)
 	ptr := accumulators.Get().(*[]float32)
@@ -162,56 +167,90 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		*ptr = make([]float32, len(norm))
 	}
 	acc := (*ptr)[:len(norm)]
-	var err error
+	defer func() {
+		clear(acc)
+		accumulators.Put(ptr)
+	}()
+	var common []weighted
+	bound := float32(0)
 	for j, e := range p.entries[seg][:len(p.terms)] {
 		if e.df == 0 {
 			continue
 		}
-		var list []byte
-		if list, err = s.list(ctx, e); err != nil {
-			break
+		list, err := s.list(ctx, e)
+		if err != nil {
+			return err
 		}
-		t := p.terms[j]
-		if err = accumulate(acc, norm, list, t.Weight*t.IDF*(k1+1)); err != nil {
-			break
+		if len(list) == 0 {
+			return corrupt("an empty list")
 		}
-	}
-	if err == nil {
-		for i, v := range acc {
-			if v > top.floor {
-				top.offer(Hit{s.ids[i], v})
+		w := p.terms[j].Weight * p.terms[j].IDF * (k1 + 1)
+		switch kind, list := list[0], list[1:]; {
+		case kind == payloadList:
+			if err := accumulateList(acc, norm, list, w); err != nil {
+				return err
 			}
+		case kind == payloadArray && len(list) == (len(acc)+1)/2:
+			common = append(common, weighted{list, w})
+			bound += w // tf/(tf+norm) is below 1
+		default:
+			return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(list), len(acc))
 		}
 	}
-	clear(acc)
-	accumulators.Put(ptr)
-	return err
-}
-
-// accumulate adds w·tf/(tf+norm) to the chunks of a list.
-func accumulate(acc, norm []float32, list []byte, w float32) error {
-	if len(list) == 0 {
-		return corrupt("an empty list")
-	}
-	kind, list := list[0], list[1:]
-	norm = norm[:len(acc)]
-	switch kind {
-	case payloadArray:
-		if len(list) != (len(acc)+1)/2 {
-			return corrupt("an array of %d bytes for %d chunks", len(list), len(acc))
-		}
-		for i := range acc {
-			if tf := float32(list[i>>1] >> (4 * (i & 1)) & 15); tf > 0 {
-				acc[i] += w * tf / (tf + norm[i])
-			}
-		}
+	if len(common) == 0 {
+		s.offerAll(acc, top)
 		return nil
-	case payloadList:
-		return accumulateList(acc, norm, list, w)
 	}
-	return corrupt("a list of kind %d", kind)
+	partial := topK{k: top.k, dead: top.dead}
+	s.offerAll(acc, &partial)
+	need := max(partial.floor, top.floor) - bound*(1+1e-5) // and what rounding may add
+	if need <= 0 {
+		for _, c := range common {
+			accumulateArray(acc, norm, c.list, c.w)
+		}
+		s.offerAll(acc, top)
+		return nil
+	}
+	for i, v := range acc {
+		if v < need {
+			continue
+		}
+		for _, c := range common {
+			if tf := float32(c.list[i>>1] >> (4 * (i & 1)) & 15); tf > 0 {
+				v += c.w * tf / (tf + norm[i])
+			}
+		}
+		if v > top.floor {
+			top.offer(Hit{s.ids[i], v})
+		}
+	}
+	return nil
 }
 
+// weighted is an array of a term that is in very many chunks.
+type weighted struct {
+	list []byte
+	w    float32
+}
+
+func (s *Segment) offerAll(acc []float32, top *topK) {
+	for i, v := range acc {
+		if v > top.floor {
+			top.offer(Hit{s.ids[i], v})
+		}
+	}
+}
+
+// accumulateArray adds w·tf/(tf+norm) to every chunk, 0 where tf is 0.
+func accumulateArray(acc, norm []float32, list []byte, w float32) {
+	norm = norm[:len(acc)]
+	for i := range acc {
+		tf := float32(list[i>>1] >> (4 * (i & 1)) & 15)
+		acc[i] += w * tf / (tf + norm[i])
+	}
+}
+
+// accumulateList adds w·tf/(tf+norm) to the chunks of a list.
 func accumulateList(acc, norm []float32, list []byte, w float32) error {
 	doc := -1
 	for i := 0; i < len(list); {
