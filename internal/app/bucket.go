@@ -22,10 +22,10 @@ func openBucket(ctx context.Context, cfg config.Config) (b objstore.Bucket, fold
 	}
 	switch u.Scheme {
 	case "":
-		b, err = dir.Open(cfg.Database.BasePath)
+		b, err = openFolder(cfg.Database.BasePath, "database.base_path (DATABASE_BASE_PATH)")
 		folder = true
 	case "file":
-		b, err = dir.Open(filepath.FromSlash(u.Path))
+		b, err = openFolder(filepath.FromSlash(u.Path), "storage.url (STORAGE_URL)")
 		folder = true
 	case "s3":
 		b, err = openS3(cfg)
@@ -39,6 +39,14 @@ func openBucket(ctx context.Context, cfg config.Config) (b objstore.Bucket, fold
 		return nil, false, fmt.Errorf("storage.url: %w", err)
 	}
 	return b, folder, nil
+}
+
+func openFolder(path, setting string) (objstore.Bucket, error) {
+	b, err := dir.Open(path)
+	if err != nil {
+		return nil, kb.E(kb.Unavailable, err, "the folder %s cannot be used as a store: make it a folder that this user may write, or set %s", path, setting)
+	}
+	return b, nil
 }
 
 func openS3(cfg config.Config) (objstore.Bucket, error) {
