@@ -73,7 +73,7 @@ func (s *selfTest) absent(ctx context.Context) error {
 	if err == nil {
 		err = errors.New("an object nobody wrote was returned")
 	}
-	return refuse("cannot be read", err, "an absent object must be reported as absent; check address, bucket and credentials")
+	return refuse("cannot be read", err, "an absent object must be reported as absent; check address, bucket and credentials (S3 says 403 instead without s3:ListBucket)")
 }
 
 func (s *selfTest) race(ctx context.Context) error {

@@ -1,3 +1,5 @@
+// Module litestream pins the stock tool that restores our replicas in tests.
+// It is a module of its own so that none of this enters the service.
 module github.com/eino-qa/eino-qa/tools/litestream
 
 go 1.26.0

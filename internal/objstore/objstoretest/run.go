@@ -5,12 +5,10 @@
 package objstoretest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,69 +207,6 @@ func bodyFails(t *testing.T, b objstore.Bucket) {
 	}
 }
 
-func ranges(t *testing.T, b objstore.Bucket) {
-	const data = "0123456789"
-	create(t, b, "r", data)
-	for _, c := range []struct {
-		off, n int64
-		want   string
-	}{
-		{0, 10, data}, {0, 4, "0123"}, {3, 4, "3456"}, {8, 100, "89"}, {9, 1, "9"},
-		{10, 1, ""}, {11, 5, ""}, {1 << 40, 5, ""}, {0, 0, ""}, {4, 0, ""}, {20, 0, ""},
-		{-3, 3, "789"}, {-3, 2, "78"}, {-3, 100, "789"}, {-10, 10, data}, {-11, 3, "012"}, {-1 << 40, 2, "01"},
-		{-3, 0, ""}, {0, 1 << 62, data}, {5, 1<<63 - 1, "56789"}, {-1 << 63, 1<<63 - 1, data},
-	} {
-		got, info, err := b.GetRange(t.Context(), "r", c.off, c.n)
-		if err != nil || string(got) != c.want || info.Key != "r" || info.Size != 10 {
-			t.Errorf("GetRange(%d, %d) = %q, %d bytes, %v, want %q, 10 bytes", c.off, c.n, got, info.Size, err, c.want)
-		}
-	}
-	if _, _, err := b.GetRange(t.Context(), "r", 0, -1); !errors.Is(err, objstore.ErrInvalidSpan) {
-		t.Errorf("GetRange of -1 bytes = %v, want ErrInvalidSpan", err)
-	}
-}
-
-func emptyObject(t *testing.T, b objstore.Bucket) {
-	create(t, b, "e", "")
-	wantGet(t, b, "e", "")
-	for _, c := range [][2]int64{{0, 0}, {0, 1}, {5, 5}, {-1, 1}, {-5, 2}} {
-		if got, info, err := b.GetRange(t.Context(), "e", c[0], c[1]); err != nil || len(got) != 0 || info.Size != 0 {
-			t.Errorf("GetRange(%d, %d) of nothing = %q, %+v, %v", c[0], c[1], got, info, err)
-		}
-	}
-	for _, off := range []int64{0, 3, -3} {
-		r, _, err := b.Open(t.Context(), "e", off)
-		if err != nil {
-			t.Errorf("Open(%d) of nothing = %v", off, err)
-			continue
-		}
-		if got, err := io.ReadAll(r); err != nil || len(got) != 0 {
-			t.Errorf("Open(%d) of nothing reads %q, %v", off, got, err)
-		}
-		r.Close()
-	}
-}
-
-func openFrom(t *testing.T, b objstore.Bucket) {
-	data := strings.Repeat("0123456789", 30_000)
-	create(t, b, "s", data)
-	size := int64(len(data))
-	for _, c := range []struct{ off, start int64 }{{0, 0}, {1, 1}, {size - 1, size - 1}, {size, size}, {size + 9, size}, {-4, size - 4}, {-size - 4, 0}, {-1 << 63, 0}} {
-		r, info, err := b.Open(t.Context(), "s", c.off)
-		if err != nil {
-			t.Errorf("Open(%d) = %v", c.off, err)
-			continue
-		}
-		got, err := io.ReadAll(r)
-		if err != nil || string(got) != data[c.start:] || info.Size != size {
-			t.Errorf("Open(%d) reads %d bytes of %d, %v, want %d", c.off, len(got), info.Size, err, size-c.start)
-		}
-		if err := r.Close(); err != nil {
-			t.Errorf("Close = %v", err)
-		}
-	}
-}
-
 func absent(t *testing.T, b objstore.Bucket) {
 	create(t, b, "there/one", "x")
 	for _, key := range []string{"no", "there/two", "there/onemore", "no/such/folder/x", "ther", "there"} {
@@ -286,106 +221,6 @@ func absent(t *testing.T, b objstore.Bucket) {
 			}
 		}
 	}
-}
-
-func listAfterChange(t *testing.T, b objstore.Bucket) {
-	wantList(t, b, "", "", 10, nil, false)
-	wantList(t, b, "l/", "", 10, nil, false)
-	create(t, b, "l/1", "x")
-	wantList(t, b, "l/", "", 10, []string{"l/1"}, false)
-	if _, err := b.Put(t.Context(), "l/2", body("four")); err != nil {
-		t.Fatal(err)
-	}
-	wantList(t, b, "l/", "", 10, []string{"l/1", "l/2"}, false)
-	infos, _, err := b.List(t.Context(), "l/2", "", 1)
-	if err != nil || len(infos) != 1 || infos[0].Size != 4 || time.Since(infos[0].Modified).Abs() > time.Hour {
-		t.Errorf("List describes %+v, %v, want 4 bytes, modified now", infos, err)
-	}
-	if err := b.Delete(t.Context(), "l/1"); err != nil {
-		t.Fatal(err)
-	}
-	wantList(t, b, "l/", "", 10, []string{"l/2"}, false)
-}
-
-// orderKeys in byte order, which is not the order of a walk through folders:
-// '-' and '.' sort before '/', digits after it.
-var orderKeys = []string{
-	"A", "B/x", "a", "o-", "o-/x", "o-b", "o.", "o.b/c", "o/b", "o/b-", "o/b-c/d", "o/b.c", "o/b0/e", "o/c/d/e/f", "o/c/d0", "o0", "o0/x", "oB", "o_b", "ob", "z",
-}
-
-func listKeys(t *testing.T, b objstore.Bucket, keys []string) []string {
-	t.Helper()
-	var made []string
-	for _, k := range slices.Backward(keys) {
-		if _, err := b.Create(t.Context(), k, body("x")); errors.Is(err, objstore.ErrKeyConflict) {
-			continue
-		} else if err != nil {
-			t.Fatalf("Create(%s) = %v", k, err)
-		}
-		made = append(made, k)
-	}
-	slices.Sort(made)
-	return made
-}
-
-func listOrder(t *testing.T, b objstore.Bucket) {
-	keys := listKeys(t, b, orderKeys)
-	wantList(t, b, "", "", 100, keys, false)
-	for i, after := range keys {
-		wantList(t, b, "", after, 100, keys[i+1:], false)
-		wantList(t, b, "", after, 1, keys[i+1:min(i+2, len(keys))], i+2 < len(keys))
-	}
-	for _, after := range []string{"0", "o", "o-a", "o,", "o/", "o/b.", "o/c", "o/c/", "o0/", "zz", "~", "o/b-c/d/e"} {
-		i, found := slices.BinarySearch(keys, after)
-		if found {
-			i++
-		}
-		wantList(t, b, "", after, 100, keys[i:], false)
-	}
-}
-
-func listPages(t *testing.T, b objstore.Bucket) {
-	var keys []string
-	for i := range 25 {
-		keys = append(keys, fmt.Sprintf("pages/%02d/%02d", i/10, i))
-	}
-	listKeys(t, b, keys)
-	for _, limit := range []int{1, 2, 7, 24, 25, 26, 1000, 5000} {
-		var got []string
-		for after, more, page := "", true, 0; more; page++ {
-			infos, m, err := b.List(t.Context(), "pages/", after, limit)
-			if err != nil || len(infos) > limit || m && len(infos) == 0 || page > len(keys) {
-				t.Fatalf("page %d of %d: %d objects, more %v, %v", page, limit, len(infos), m, err)
-			}
-			got = append(got, keysOf(infos)...)
-			if more = m; more {
-				after = got[len(got)-1]
-			}
-		}
-		if d := cmp.Diff(keys, got); d != "" {
-			t.Errorf("pages of %d differ (-want +got):\n%s", limit, d)
-		}
-	}
-	wantList(t, b, "pages/", "", 0, keys, false) // 0 is a page of the store
-	wantList(t, b, "pages/", "", 25, keys, false)
-	wantList(t, b, "pages/", "", 24, keys[:24], true)
-}
-
-func listPrefix(t *testing.T, b objstore.Bucket) {
-	keys := listKeys(t, b, []string{"t/a/1", "t/a/2", "t/ab/1", "t/b", "ta", "u", ".hid/den", "..x/y"})
-	for _, prefix := range []string{"", "t", "t/", "t/a", "t/a/", "t/a/1", "t/a/10", "t/ab", "t/b/", "x", "t/c/d", ".", "..", ".h", "..x/"} {
-		var want []string
-		for _, k := range keys {
-			if strings.HasPrefix(k, prefix) {
-				want = append(want, k)
-			}
-		}
-		wantList(t, b, prefix, "", 100, want, false)
-	}
-	wantList(t, b, "t/a/", "s", 100, []string{"t/a/1", "t/a/2"}, false)
-	wantList(t, b, "t/a/", "t/a/1", 100, []string{"t/a/2"}, false)
-	wantList(t, b, "t/a/", "t/b", 100, nil, false)
-	wantList(t, b, "t/a/", "t/a", 1, []string{"t/a/1"}, true)
 }
 
 func deletes(t *testing.T, b objstore.Bucket) {
@@ -447,105 +282,6 @@ func cancelled(t *testing.T, b objstore.Bucket) {
 	}
 	wantGet(t, b, "c", "x")
 	wantList(t, b, "", "", 10, []string{"c"}, false)
-}
-
-// pattern is a body whose 64 KiB blocks are all different, made as it is read.
-type pattern struct{ size, pos int64 }
-
-const patternBlock = 64 << 10
-
-var patternTable = sync.OnceValue(func() []byte {
-	table := make([]byte, 2*patternBlock)
-	for i := range patternBlock {
-		table[i] = byte(i ^ i>>8*7)
-	}
-	copy(table[patternBlock:], table)
-	return table
-})
-
-// patternFrom returns the rest of the block that i is in: the table turned by
-// the number of the block.
-func patternFrom(i int64) []byte {
-	block, at := i/patternBlock, i%patternBlock
-	turn := block * 7919 % patternBlock
-	return patternTable()[turn+at : turn+patternBlock]
-}
-
-func patternAt(i int64) byte { return patternFrom(i)[0] }
-
-func (p *pattern) Read(buf []byte) (int, error) {
-	buf = buf[:min(int64(len(buf)), max(0, p.size-p.pos))]
-	if len(buf) == 0 {
-		return 0, io.EOF
-	}
-	n := 0
-	for n < len(buf) {
-		n += copy(buf[n:], patternFrom(p.pos+int64(n)))
-	}
-	p.pos += int64(n)
-	return n, nil
-}
-
-func (p *pattern) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += p.pos
-	case io.SeekEnd:
-		off += p.size
-	}
-	p.pos = off
-	return off, nil
-}
-
-func bigGet(t *testing.T, b objstore.Bucket) {
-	const size = objstore.MaxGet + 1
-	if _, err := b.Create(t.Context(), "big", &pattern{size: size}); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := b.Get(t.Context(), "big"); !errors.Is(err, objstore.ErrTooLarge) {
-		t.Errorf("Get of 64 MiB + 1 = %v, want ErrTooLarge", err)
-	}
-	if _, _, err := b.GetRange(t.Context(), "big", 0, size); !errors.Is(err, objstore.ErrTooLarge) {
-		t.Errorf("GetRange of 64 MiB + 1 = %v, want ErrTooLarge", err)
-	}
-	if got, info, err := b.GetRange(t.Context(), "big", -5, 5); err != nil || info.Size != size || got[4] != patternAt(size-1) {
-		t.Errorf("GetRange of the end = %v of %d bytes, %v", got, info.Size, err)
-	}
-	r, info, err := b.Open(t.Context(), "big", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if n, err := io.Copy(io.Discard, r); n != size || info.Size != size || err != nil {
-		t.Errorf("Open reads %d of %d bytes, %v, want %d", n, info.Size, err, size)
-	}
-}
-
-func largeObject(t *testing.T, b objstore.Bucket) {
-	const size = 20_000_000 // above the part size of multipart uploads, and no multiple of anything
-	if _, err := b.Create(t.Context(), "large", &pattern{size: size}); err != nil {
-		t.Fatal(err)
-	}
-	want, _ := io.ReadAll(&pattern{size: size})
-	got, _, err := b.Get(t.Context(), "large")
-	if err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("Get = %d bytes, %v; equal %v", len(got), err, bytes.Equal(got, want))
-	}
-	for _, c := range [][2]int64{{65535, 2}, {65536, 65536}, {1 << 20, 3 << 20}, {size - 70000, 80000}} {
-		got, _, err := b.GetRange(t.Context(), "large", c[0], c[1])
-		if end := min(c[0]+c[1], size); err != nil || !bytes.Equal(got, want[c[0]:end]) {
-			t.Errorf("GetRange(%d, %d) = %d bytes, %v", c[0], c[1], len(got), err)
-		}
-	}
-	// A server may refuse before it has read the body and close the
-	// connection, which then is all that the client sees.
-	_, err = b.Create(t.Context(), "large", &pattern{size: size + 1})
-	if !errors.Is(err, objstore.ErrExist) && !errors.Is(err, objstore.ErrDown) {
-		t.Errorf("second Create of a large object = %v, want ErrExist, or ErrDown", err)
-	}
-	if _, info, err := b.GetRange(t.Context(), "large", 0, 1); err != nil || info.Size != size {
-		t.Errorf("after a refused Create: %d bytes, %v", info.Size, err)
-	}
 }
 
 func invalidKeys(t *testing.T, b objstore.Bucket) {
