@@ -200,21 +200,23 @@ type Turn struct {
 
 // Metadata is what an answer says about itself.
 type Metadata struct {
-	Intent      Route    `json:"intent"`
-	Confidence  float64  `json:"confidence"` // 0 to 1, of the intent
-	DurationMS  int64    `json:"duration_ms"`
-	Timestamp   int64    `json:"timestamp"` // seconds since 1970
-	TurnID      TurnID   `json:"turn_id,omitempty"`
-	Lang        Lang     `json:"lang,omitempty"`
-	Model       string   `json:"model,omitempty"`     // empty: no model wrote this
-	Quoted      bool     `json:"quoted,omitempty"`    // the answer is quoted text, not a model's
-	Abstained   bool     `json:"abstained,omitempty"` // the knowledge base does not hold the answer
-	Supported   *bool    `json:"supported,omitempty"`
-	Offer       Route    `json:"offer,omitempty"`       // "handoff": a human is offered
-	State       string   `json:"state,omitempty"`       // of the session, when not "ai"
-	Interrupted bool     `json:"interrupted,omitempty"` // the reader left before the end
-	Usage       *Usage   `json:"usage,omitempty"`       // what models took for it
-	Degraded    []string `json:"degraded,omitempty"`    // names of the degraded modes that shaped the answer
+	Intent      Route     `json:"intent"`
+	Confidence  float64   `json:"confidence"` // 0 to 1, of the intent
+	DurationMS  int64     `json:"duration_ms"`
+	Timestamp   int64     `json:"timestamp"` // seconds since 1970
+	TurnID      TurnID    `json:"turn_id,omitempty"`
+	Lang        Lang      `json:"lang,omitempty"`
+	Model       string    `json:"model,omitempty"`     // empty: no model wrote this
+	Quoted      bool      `json:"quoted,omitempty"`    // the answer is quoted text, not a model's
+	Abstained   bool      `json:"abstained,omitempty"` // the knowledge base does not hold the answer
+	Supported   *bool     `json:"supported,omitempty"`
+	Offer       Route     `json:"offer,omitempty"`       // "handoff": a human is offered
+	State       string    `json:"state,omitempty"`       // of the session, when not "ai"
+	Interrupted bool      `json:"interrupted,omitempty"` // the reader left before the end
+	Late        bool      `json:"late,omitempty"`        // a human had taken over when it was done: it does not count
+	Order       *OrderRef `json:"order,omitempty"`       // route order: which one
+	Usage       *Usage    `json:"usage,omitempty"`       // what models took for it
+	Degraded    []string  `json:"degraded,omitempty"`    // names of the degraded modes that shaped the answer
 }
 
 // Usage is what models took for one answer.
@@ -284,4 +286,6 @@ type Question struct {
 	Query   string
 	Session SessionID // "" = begin one
 	Owner   string    // key and user the session belongs to; "" = a public visitor
+	User    string    // proven by X-User-Token; "" = nobody
+	Addr    string    // of the client: failed proofs of ownership are counted by it
 }

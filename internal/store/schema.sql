@@ -105,6 +105,7 @@ CREATE TABLE turns (
   created_at INTEGER NOT NULL
 );
 CREATE INDEX turns_session ON turns (owner, session, seq);
+CREATE INDEX sessions_id ON sessions (id);
 
 CREATE TABLE missed (
   turn       TEXT PRIMARY KEY,
@@ -114,12 +115,82 @@ CREATE TABLE missed (
 ) WITHOUT ROWID;
 
 CREATE TABLE handoffs (
-  id         TEXT PRIMARY KEY,
+  id         TEXT PRIMARY KEY, -- the turn that began it
   owner      TEXT NOT NULL,
   session    TEXT NOT NULL,
   state      TEXT NOT NULL,   -- waiting, human, closed
-  reason     TEXT NOT NULL,   -- requested, cancelled, timeout …
+  reason     TEXT NOT NULL,   -- requested, accepted, closed, cancelled, timeout
+  agent      TEXT NOT NULL DEFAULT '',
+  lang       TEXT NOT NULL,   -- of the customer
+  query      TEXT NOT NULL,   -- what the customer said when it began
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX handoffs_session ON handoffs (owner, session, created_at);
+CREATE INDEX handoffs_open ON handoffs (state, created_at) WHERE state <> 'closed';
+
+-- What happened in handoffs: one row per change of state or message. A
+-- session's event stream is these rows in order.
+CREATE TABLE notes (
+  seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+  handoff    TEXT NOT NULL,
+  owner      TEXT NOT NULL,
+  session    TEXT NOT NULL,
+  kind       TEXT NOT NULL,             -- requested, accepted, closed, cancelled, timeout; reply, customer
+  agent      TEXT NOT NULL DEFAULT '',
+  text       TEXT NOT NULL,
+  turn       TEXT NOT NULL DEFAULT '',  -- that told the customer already, or holds the message
+  created_at INTEGER NOT NULL
+);
+CREATE INDEX notes_session ON notes (owner, session, seq);
+CREATE INDEX notes_handoff ON notes (handoff, seq);
+
+CREATE TABLE orders (
+  key        TEXT PRIMARY KEY,          -- the id as it is compared: letters and digits, upper case
+  id         TEXT NOT NULL,             -- as the shop writes it
+  user       TEXT NOT NULL,
+  product    TEXT NOT NULL,
+  amount     TEXT NOT NULL,             -- JSON number or string; '' = not told
+  status     TEXT NOT NULL,
+  fields     TEXT NOT NULL,             -- JSON object of strings
+  salt       BLOB NOT NULL,             -- of the verifier; empty = there is none
+  verifier   BLOB NOT NULL,             -- PBKDF2 of what proves ownership
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX orders_user ON orders (user, created_at);
+
+-- Failed proofs of ownership by what they count against: one order, one
+-- client address, or all of the tenant.
+CREATE TABLE order_failures (
+  subject TEXT PRIMARY KEY,
+  n       INTEGER NOT NULL,             -- since
+  since   INTEGER NOT NULL,
+  until   INTEGER NOT NULL              -- locked until; 0 = not
+) WITHOUT ROWID;
+CREATE INDEX order_failures_since ON order_failures (since);
+
+CREATE TABLE feedback (
+  turn       TEXT PRIMARY KEY,
+  rating     TEXT NOT NULL,             -- up, down
+  comment    TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What answers took, by day (UTC) and model.
+CREATE TABLE usage (
+  day        TEXT NOT NULL,
+  model      TEXT NOT NULL,             -- '' = no model wrote
+  turns      INTEGER NOT NULL,
+  abstained  INTEGER NOT NULL,
+  prompt     INTEGER NOT NULL,          -- tokens
+  completion INTEGER NOT NULL,
+  cost_micro INTEGER NOT NULL,
+  PRIMARY KEY (day, model)
+) WITHOUT ROWID;
+
+-- What a tenant chose: chat_model, user_token_secrets.
+CREATE TABLE settings (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/tenant"
@@ -74,9 +76,10 @@ func (s *Store) Turn(ctx context.Context, id kb.TurnID, owner string) (t kb.Turn
 	return t, err
 }
 
-// SaveTurn remembers a turn, moves its session, and records a missed question
-// or a handoff, in one commit. If the session's state is no longer before,
-// somebody else took the conversation: kb.Conflict, and nothing is saved.
+// SaveTurn remembers a turn, moves its session, counts what it took, and
+// records a missed question or what it means to a handoff, in one commit. If
+// the session's state is no longer before, somebody else took the
+// conversation: kb.Conflict with the detail state, and nothing is saved.
 func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, after kb.SessionState, reason string) error {
 	sources, err := json.Marshal(t.Sources)
 	if err != nil {
@@ -90,12 +93,13 @@ func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, a
 		if err := moveSession(c, t, owner, before, after); err != nil {
 			return err
 		}
-		if before != after {
-			if err := moveHandoff(c, t, owner, after, reason); err != nil {
-				return err
-			}
+		if err := moveHandoff(c, t, owner, before, after, reason); err != nil {
+			return err
 		}
-		if t.Metadata.Abstained {
+		if err := addUsage(c, t); err != nil {
+			return err
+		}
+		if t.Metadata.Abstained && !t.Metadata.Late {
 			err := c.Exec(`INSERT OR REPLACE INTO missed (turn, query, lang, created_at) VALUES (?, ?, ?, ?)`, t.ID, t.Query, t.Lang, t.CreatedAt)
 			if err != nil {
 				return err
@@ -129,15 +133,87 @@ func moveSession(c *tenant.Conn, t kb.Turn, owner string, before, after kb.Sessi
 	return c.Exec(`UPDATE sessions SET last_at = max(last_at, ?), turns = turns + 1 WHERE owner = ? AND id = ?`, t.CreatedAt, owner, t.Session)
 }
 
-// moveHandoff opens a handoff when the session begins to wait and closes the
-// open one when the assistant has it again.
-func moveHandoff(c *tenant.Conn, t kb.Turn, owner string, after kb.SessionState, reason string) error {
-	if after == kb.StateWaiting {
-		return c.Exec(`INSERT INTO handoffs (id, owner, session, state, reason, created_at, updated_at) VALUES (?, ?, ?, 'waiting', ?, ?, ?)`,
-			t.ID, owner, t.Session, reason, t.CreatedAt, t.CreatedAt)
+// moveHandoff opens a handoff when the session begins to wait, closes the open
+// one when the assistant has it again, and passes on what the customer says in
+// between.
+func moveHandoff(c *tenant.Conn, t kb.Turn, owner string, before, after kb.SessionState, reason string) error {
+	if before == kb.StateAI && after == kb.StateAI {
+		return nil
 	}
-	return c.Exec(`UPDATE handoffs SET state = 'closed', reason = ?, updated_at = ? WHERE owner = ? AND session = ? AND state <> 'closed'`,
-		reason, t.CreatedAt, owner, t.Session)
+	ticket, err := openTicket(c, owner, t.Session)
+	if err != nil {
+		return err
+	}
+	note := kb.Note{Handoff: ticket, Kind: kb.NoteCustomer, Text: t.Query, Turn: t.ID, CreatedAt: t.CreatedAt}
+	switch {
+	case before == after:
+	case after == kb.StateWaiting:
+		note.Handoff, note.Kind = string(t.ID), kb.NoteRequested
+		err = c.Exec(`INSERT INTO handoffs (id, owner, session, state, reason, lang, query, created_at, updated_at) VALUES (?, ?, ?, 'waiting', ?, ?, ?, ?, ?)`,
+			t.ID, owner, t.Session, reason, t.Lang, t.Query, t.CreatedAt, t.CreatedAt)
+	default:
+		note.Kind = kb.NoteKind(reason)
+		err = c.Exec(`UPDATE handoffs SET state = 'closed', reason = ?, updated_at = ? WHERE id = ?`, reason, t.CreatedAt, ticket)
+	}
+	if err != nil {
+		return err
+	}
+	return addNote(c, owner, t.Session, note)
+}
+
+// SessionsOf returns the sessions of an id, the youngest first: callers with a
+// key choose theirs, so two may have chosen the same.
+func (s *Store) SessionsOf(ctx context.Context, id kb.SessionID) (list []kb.Session, err error) {
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		list = nil
+		return c.Query(func(r *tenant.Row) error {
+			list = append(list, scanSession(r))
+			return nil
+		}, `SELECT `+sessionColumns+` FROM sessions s WHERE id = ? ORDER BY last_at DESC LIMIT 20`, id)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find sessions: %w", err)
+	}
+	return list, nil
+}
+
+// Sessions lists sessions by their last turn, the youngest first; state "" is
+// all.
+func (s *Store) Sessions(ctx context.Context, state kb.SessionState, p kb.Page) (list []kb.Session, next string, err error) {
+	before := int64(math.MaxInt64)
+	if p.Cursor != "" {
+		if before, err = strconv.ParseInt(p.Cursor, 10, 64); err != nil {
+			return nil, "", kb.E(kb.Invalid, err, "cursor: use the value of next").With("field", "cursor")
+		}
+	}
+	var seqs []int64
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		list, seqs = nil, nil
+		return c.Query(func(r *tenant.Row) error {
+			list, seqs = append(list, scanSession(r)), append(seqs, r.Int64(7))
+			return nil
+		}, `SELECT `+sessionColumns+`, t.seq FROM turns t JOIN sessions s ON s.owner = t.owner AND s.id = t.session
+		    WHERE t.seq < ? AND (? = '' OR s.state = ?)
+		      AND NOT EXISTS (SELECT 1 FROM turns l WHERE l.owner = t.owner AND l.session = t.session AND l.seq > t.seq)
+		    ORDER BY t.seq DESC LIMIT ?`, before, state, state, limit(p)+1)
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list sessions: %w", err)
+	}
+	if n := limit(p); len(list) > n {
+		list = list[:n]
+		next = strconv.FormatInt(seqs[n-1], 10)
+	}
+	return list, next, nil
+}
+
+const sessionColumns = `s.id, s.owner, s.state, s.state_at, s.created_at, s.last_at, s.turns`
+
+func scanSession(r *tenant.Row) kb.Session {
+	return kb.Session{
+		ID: kb.SessionID(r.Text(0)), Owner: r.Text(1), State: kb.SessionState(r.Text(2)), StateAt: r.Time(3),
+		CreatedAt: r.Time(4), LastAt: r.Time(5), Turns: r.Int(6),
+	}
 }
 
 // MissedQueries lists missed questions by turn id.
