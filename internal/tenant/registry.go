@@ -48,6 +48,7 @@ type entry struct {
 	err   error
 
 	refs int       // guarded by Registry.mu
+	gone bool      // forgotten: the last user closes it; guarded by Registry.mu
 	used time.Time // guarded by Registry.mu
 
 	conns sync.Map // *sqlite3.Conn → *Conn
@@ -134,7 +135,9 @@ func (r *Registry) open(ctx context.Context, e *entry, create bool) {
 	if e.err != nil {
 		e.err = notFound(e.id, e.err)
 		r.mu.Lock()
-		delete(r.entries, e.id)
+		if r.entries[e.id] == e {
+			delete(r.entries, e.id)
+		}
 		r.mu.Unlock()
 	}
 }
@@ -146,6 +149,9 @@ func (r *Registry) release(e *entry) {
 	e.refs--
 	e.used = time.Now()
 	var closing []*entry
+	if e.gone && e.refs == 0 && e.db != nil {
+		closing = append(closing, e)
+	}
 	for len(r.entries) > r.cfg.MaxOpen {
 		victim := r.oldest()
 		if victim == nil {

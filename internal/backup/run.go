@@ -1,0 +1,382 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/superfly/ltx"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+func bytesReader(b []byte) io.ReadSeeker { return bytes.NewReader(b) }
+
+// Options say what a run does.
+type Options struct {
+	Tenants []kb.TenantID // nil = all, the control database too
+	// Full takes and verifies a snapshot of everything that changed, also
+	// where the last one is young.
+	Full     bool
+	Deadline time.Time // no tenant is begun after it; zero = none
+	// Recent skips tenants that another run finished since; zero = none.
+	Recent   time.Duration
+	Progress func(done, of int, r Result) // called in turn; may be nil
+}
+
+// Status says what became of one tenant.
+type Status string
+
+// Statuses of a Result.
+const (
+	Done     Status = "done"     // compacted, and what was due of the rest
+	Idle     Status = "idle"     // nothing happened since the last run
+	Deferred Status = "deferred" // no time was left; the next run begins with it
+	Failed   Status = "failed"
+	Gone     Status = "deleted" // its data is kept until the retention is over
+)
+
+// Result is what a run did to one tenant.
+type Result struct {
+	Tenant    kb.TenantID `json:"tenant"`
+	Status    Status      `json:"status"`
+	Commit    string      `json:"commit,omitempty"`    // the newest
+	Snapshot  string      `json:"snapshot,omitempty"`  // newest, if this run verified it
+	Compacted int         `json:"compacted,omitempty"` // files written
+	Deleted   int         `json:"deleted,omitempty"`   // objects
+	Retired   int         `json:"retired,omitempty"`   // histories given up for ever
+	Rows      int64       `json:"rows,omitempty"`
+	Took      string      `json:"took"`
+	Err       error       `json:"-"`
+	Error     string      `json:"error,omitempty"` // Err for people
+}
+
+// Report is what a run did.
+type Report struct {
+	Started time.Time `json:"started_at"`
+	Ended   time.Time `json:"ended_at"`
+	Results []Result  `json:"tenants"`
+}
+
+// Count is how many tenants ended so.
+func (r Report) Count(s Status) (n int) {
+	for _, t := range r.Results {
+		if t.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// atOnce is how many tenants are worked on together: most wait for the store,
+// and each may have a whole database in the temporary folder.
+const atOnce = 2
+
+// Run backs tenants up, those first that waited longest. It goes on after a
+// tenant that fails; the error is that of all of them, or of listing them.
+func (s *Service) Run(ctx context.Context, o Options) (Report, error) {
+	rep := Report{Started: time.Now().UTC()}
+	ids := o.Tenants
+	if ids == nil {
+		names, err := commitlog.Names(ctx, s.cfg.Bucket, root)
+		if err != nil {
+			return rep, err
+		}
+		for _, n := range names {
+			ids = append(ids, kb.TenantID(n))
+		}
+	}
+	queue := s.byAge(ctx, ids)
+	rep.Results = make([]Result, len(queue))
+	var mu sync.Mutex
+	done := 0
+	g := new(errgroup.Group)
+	g.SetLimit(atOnce)
+	for i, q := range queue {
+		g.Go(func() error {
+			r := s.one(ctx, q.id, q.rec, o)
+			mu.Lock()
+			defer mu.Unlock()
+			rep.Results[i] = r
+			done++
+			if o.Progress != nil {
+				o.Progress(done, len(queue), r)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // errors are in the results
+	rep.Ended = time.Now().UTC()
+	var errs []error
+	for _, r := range rep.Results {
+		if r.Err != nil {
+			errs = append(errs, fmt.Errorf("back up %s: %w", r.Tenant, r.Err))
+		}
+	}
+	return rep, errors.Join(errs...)
+}
+
+type queued struct {
+	id  kb.TenantID
+	rec record
+}
+
+// byAge reads the tenants' records and orders them, the longest unattended
+// first: a run that never has time for all still comes to each.
+func (s *Service) byAge(ctx context.Context, ids []kb.TenantID) []queued {
+	queue := make([]queued, len(ids))
+	g := new(errgroup.Group)
+	g.SetLimit(16) // small reads
+	for i, id := range ids {
+		g.Go(func() error {
+			r, err := s.record(ctx, id)
+			if err != nil {
+				s.cfg.Log.DebugContext(ctx, "backup record unreadable", "tenant", string(id), "error", err) // a hint only
+			}
+			queue[i] = queued{id, r}
+			return nil
+		})
+	}
+	_ = g.Wait() // none fails
+	slices.SortStableFunc(queue, func(a, b queued) int { return a.rec.At.Compare(b.rec.At) })
+	return queue
+}
+
+func (s *Service) one(ctx context.Context, id kb.TenantID, rec record, o Options) (r Result) {
+	began := time.Now()
+	r = Result{Tenant: id}
+	defer func() {
+		r.Took = time.Since(began).Round(time.Millisecond).String()
+		if r.Err != nil {
+			r.Status, r.Error = Failed, r.Err.Error()
+			if e, ok := errors.AsType[*kb.Error](r.Err); ok {
+				r.Error = e.Msg
+			}
+		}
+	}()
+	switch {
+	case ctx.Err() != nil || !o.Deadline.IsZero() && began.After(o.Deadline):
+		r.Status = Deferred
+		return r
+	case o.Recent > 0 && began.Sub(rec.At) < o.Recent:
+		r.Status = Idle
+		return r
+	}
+	if !o.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		// A tenant that was begun may take longer than what is left: better
+		// to be cut than to be killed.
+		ctx, cancel = context.WithDeadline(ctx, o.Deadline)
+		defer cancel()
+	}
+	err := s.tenant(ctx, id, rec, o, &r)
+	if err != nil && ctx.Err() != nil {
+		r.Status = Deferred
+		return r
+	}
+	r.Err = classify(id, err)
+	return r
+}
+
+// tenant is the run for one tenant.
+func (s *Service) tenant(ctx context.Context, id kb.TenantID, rec record, o Options, r *Result) error {
+	l, h, err := s.live(ctx, id)
+	if err != nil {
+		return err
+	}
+	now := s.storeNow(ctx, id)
+	if r.Retired, err = s.retire(ctx, l, now); err != nil {
+		return err
+	}
+	if h.Deleted {
+		r.Status = Gone
+		n, err := s.purge(ctx, id, l, h, now)
+		r.Deleted = n
+		return err
+	}
+	commits, err := l.Files(ctx, h.Lineage, commitlog.LevelCommit)
+	if err != nil || len(commits) == 0 {
+		return errors.Join(err, noCommits(len(commits)))
+	}
+	newest := commits[len(commits)-1]
+	r.Commit = pointID(h.Generation, newest.Max)
+	if rec.Lineage != h.Lineage { // a restore came in between: everything is due
+		rec = record{At: rec.At}
+	}
+	same := rec.TXID == newest.Max
+	if same && rec.Settled && now.Sub(rec.Full) < reverify && !o.Full {
+		r.Status = Idle
+		return nil
+	}
+	r.Status = Done
+	if r.Compacted, err = l.CompactAll(ctx, h.Lineage); err != nil {
+		return err
+	}
+	rec.At, rec.TXID, rec.Lineage, rec.Settled = now, newest.Max, h.Lineage, false
+	if !o.Full && now.Sub(rec.Full) < s.fullEvery() {
+		return s.putRecord(ctx, id, rec)
+	}
+	if err := s.full(ctx, id, l, h, &rec, r); err != nil {
+		return err
+	}
+	// The window opens for the newest commit, too: later runs find nothing.
+	rec.Settled = same && now.Sub(newest.Modified) > s.cfg.Window && r.Deleted == 0
+	return s.putRecord(ctx, id, rec)
+}
+
+func noCommits(n int) error {
+	if n > 0 {
+		return nil
+	}
+	return fmt.Errorf("no commit is there: %w", commitlog.ErrCorrupt)
+}
+
+// reverify is after how long the snapshot of a tenant that sleeps is read
+// back again: once a week finds a store that loses objects, and costs little.
+const reverify = 7 * 24 * time.Hour
+
+// fullEvery is how often a tenant that changes gets a snapshot: often enough
+// that expiry keeps up with the window, seldom enough that a large tenant is
+// not copied every hour.
+func (s *Service) fullEvery() time.Duration { return min(s.cfg.Window/4, 24*time.Hour) }
+
+// full takes a snapshot, verifies it and expires what it allows. Nothing
+// expires when anything is wrong.
+func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h commitlog.Head, rec *record, r *Result) error {
+	var snap commitlog.FileInfo
+	err := retryStale(ctx, func() (err error) { snap, err = l.Snapshot(ctx, h.Lineage); return err })
+	if errors.Is(err, commitlog.ErrSealed) {
+		return nil // replaced meanwhile: the next run has its successor
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.VerifySnapshot(ctx, h.Lineage, snap); err != nil {
+		return err
+	}
+	dir, done, err := s.scratch()
+	if err != nil {
+		return err
+	}
+	defer done()
+	// The same commit by way of a plain file: what a restore would give.
+	facts, err := s.verified(ctx, l, h.Lineage, snap.Max, scratchFile(dir, "snapshot.db"))
+	if err != nil {
+		return err
+	}
+	if rec.Snapshot == snap.Max && len(rec.Facts.Tables) > 0 && !slices.Equal(rec.Facts.Tables, facts.Tables) {
+		return fmt.Errorf("snapshot %d of %s has other rows than when it was taken: %w", snap.Max, id, commitlog.ErrCorrupt)
+	}
+	e, err := l.Expire(ctx, h.Lineage, snap, commitlog.Retention{Commits: s.cfg.Window, Snapshots: s.cfg.Retention})
+	if err != nil {
+		return err
+	}
+	r.Snapshot, r.Rows, r.Deleted = pointID(h.Generation, snap.Max), facts.Rows(), r.Deleted+e.Deleted
+	rec.Full, rec.Snapshot, rec.Facts = rec.At, snap.Max, facts
+	return nil
+}
+
+// storeNow is the store's clock, ours where it does not say.
+func (s *Service) storeNow(ctx context.Context, id kb.TenantID) time.Time {
+	_, info, err := s.cfg.Bucket.GetRange(ctx, root+string(id)+"/head/0000000000000001", 0, 1)
+	if err == nil && !info.Date.IsZero() {
+		return info.Date.UTC()
+	}
+	return time.Now().UTC()
+}
+
+// retire gives up histories that were replaced longer ago than the retention,
+// and leftovers of swaps that lost.
+func (s *Service) retire(ctx context.Context, l *commitlog.Log, now time.Time) (n int, err error) {
+	heads, err := l.Heads(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if len(heads) == 0 {
+		return 0, nil
+	}
+	last := heads[len(heads)-1]
+	seen := map[commitlog.Lineage]bool{}
+	for _, h := range heads {
+		if seen[h.Lineage] || h.Lineage == last.Lineage && !last.Deleted {
+			continue
+		}
+		seen[h.Lineage] = true
+		b, err := l.Boundary(ctx, h.Lineage)
+		if err != nil {
+			return n, err
+		}
+		if b.Retired() {
+			continue
+		}
+		files, err := l.Files(ctx, h.Lineage, commitlog.LevelCommit)
+		if err != nil {
+			return n, err
+		}
+		// The newest file is the seal: written when the history ended.
+		if len(files) > 0 && now.Sub(files[len(files)-1].Modified) < s.cfg.Retention {
+			continue
+		}
+		if err := l.Retire(ctx, h.Lineage); err != nil {
+			return n, err
+		}
+		n++
+	}
+	orphans, err := l.Orphans(ctx)
+	if err != nil {
+		return n, err
+	}
+	for _, lin := range orphans {
+		if err := l.Retire(ctx, lin); err != nil && !errors.Is(err, commitlog.ErrLive) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// purge deletes the originals of a tenant whose histories are all given up.
+// The pointers stay: they say that the tenant is deleted.
+func (s *Service) purge(ctx context.Context, id kb.TenantID, l *commitlog.Log, h commitlog.Head, now time.Time) (n int, err error) {
+	b, err := l.Boundary(ctx, h.Lineage)
+	if err != nil || !b.Retired() {
+		return 0, err
+	}
+	for _, prefix := range []string{root + string(id) + "/blob/", "inbox/" + string(id) + "/", "export/" + string(id) + "/"} {
+		for more := true; more; {
+			infos, m, err := s.cfg.Bucket.List(ctx, prefix, "", 0)
+			if err != nil {
+				return n, err
+			}
+			more = m && len(infos) > 0
+			keys := make([]string, 0, len(infos))
+			for _, i := range infos {
+				keys = append(keys, i.Key)
+			}
+			// Somebody may have made the tenant anew, with the same files.
+			if again, err := l.Head(ctx); err != nil || again.Generation != h.Generation || len(keys) == 0 {
+				more = false
+				if err != nil || again.Generation != h.Generation {
+					return n, err
+				}
+				continue
+			}
+			if err := s.cfg.Bucket.Delete(ctx, keys...); err != nil {
+				return n, err
+			}
+			n += len(keys)
+		}
+	}
+	return n, s.cfg.Bucket.Delete(ctx, recordKey(id))
+}
+
+func pointID(generation uint64, id ltx.TXID) string {
+	return fmt.Sprintf("%d.%d", generation, uint64(id))
+}

@@ -1,0 +1,21 @@
+package tenant
+
+import "github.com/eino-qa/eino-qa/internal/kb"
+
+// Forget closes the database of a tenant once nobody uses it, so that the next
+// use opens it anew: a database that was open before its tenant was deleted
+// does not make it again.
+func (r *Registry) Forget(id kb.TenantID) {
+	r.mu.Lock()
+	e := r.entries[id]
+	delete(r.entries, id)
+	unused := false
+	if e != nil {
+		e.gone = true
+		unused = e.refs == 0
+	}
+	r.mu.Unlock()
+	if unused {
+		e.db.Close()
+	}
+}
