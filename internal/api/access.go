@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/auth"
@@ -50,6 +51,8 @@ func (s *Server) limit(w http.ResponseWriter, key string, perMinute int) error {
 	if d.OK {
 		return nil
 	}
+	name, _, _ := strings.Cut(key, " ")
+	s.cfg.Meter.Limited(name)
 	e := kb.E(kb.RateLimited, nil, "too many requests: at most %d a minute", d.Limit)
 	e.Retry = d.Reset.Sub(now)
 	return e

@@ -82,6 +82,8 @@ type Config struct {
 	StreamTime    time.Duration  // longest stream; default 5 minutes
 	Concurrent    int            // requests at once; 0 = no limit
 	SlowRequest   time.Duration  // from which a request is logged as slow; 0 = never
+	Meter         Meter          // default: none
+	Scrape        http.Handler   // of GET /metrics; nil: nothing is scraped here
 }
 
 func (c Config) withDefaults() Config {
@@ -89,6 +91,9 @@ func (c Config) withDefaults() Config {
 	c.MaxUpload = cmp.Or(c.MaxUpload, 10<<20)
 	c.RequestTime = cmp.Or(c.RequestTime, 30*time.Second)
 	c.StreamTime = cmp.Or(c.StreamTime, 5*time.Minute)
+	if c.Meter == nil {
+		c.Meter = noMeter{}
+	}
 	return c
 }
 
@@ -138,6 +143,7 @@ func (s *Server) routes() []route {
 		{"/health", m{"GET": s.health}},
 		{"/health/live", m{"GET": s.live}},
 		{"/health/ready", m{"GET": s.ready}},
+		{"/metrics", m{"GET": s.metrics}},
 		{"/openapi.json", m{"GET": s.openapi}},
 	}
 }
@@ -151,6 +157,7 @@ func (s *Server) mux(console http.Handler) http.Handler {
 	for _, p := range []string{"/api/", "/admin/", "/v1/", "/health/", "/models/"} {
 		mux.Handle(p, s.fails(notFound))
 	}
+	s.mountProfiles(mux)
 	mux.Handle("/", console)
 	return mux
 }

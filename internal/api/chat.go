@@ -84,6 +84,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, p auth.Principal, 
 	if err != nil {
 		return err
 	}
+	s.count(answer.Route, answer.Metadata)
 	s.sign(t.ID, answer.Sources)
 	return writeJSON(w, http.StatusOK, answer)
 }

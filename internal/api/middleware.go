@@ -31,20 +31,22 @@ type recorder struct {
 	status int
 	route  string
 	tenant kb.TenantID
+	first  time.Time // when the first byte went out
+	stream bool
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
-		w.status = status
+		w.status, w.first = status, time.Now()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.status, w.first = http.StatusOK, time.Now()
 	}
 	return w.ResponseWriter.Write(p)
 }
@@ -63,6 +65,8 @@ func (s *Server) outer(next http.Handler) http.Handler {
 		defer s.recover(w, r)
 		running := s.running.Add(1)
 		defer s.running.Add(-1)
+		s.cfg.Meter.InFlight(1)
+		defer s.cfg.Meter.InFlight(-1)
 		if s.cfg.Concurrent > 0 && running > int64(s.cfg.Concurrent) && !strings.HasPrefix(r.URL.Path, "/health") {
 			s.fail(w, r, kb.E(kb.Unavailable, nil, "too many requests at once; try again"))
 			return
@@ -85,7 +89,12 @@ func (s *Server) recover(w *recorder, r *http.Request) {
 
 func (s *Server) logRequest(w *recorder, r *http.Request, began time.Time) {
 	took, level, msg := time.Since(began), slog.LevelDebug, "request"
-	if s.cfg.SlowRequest > 0 && took >= s.cfg.SlowRequest {
+	first := took
+	if !w.first.IsZero() {
+		first = w.first.Sub(began)
+	}
+	s.cfg.Meter.Request(r.Method, w.route, w.status, took, first, w.stream)
+	if s.cfg.SlowRequest > 0 && !w.stream && took >= s.cfg.SlowRequest {
 		level, msg = slog.LevelWarn, "slow request"
 	}
 	s.log.LogAttrs(r.Context(), level, msg, slog.String("method", r.Method), slog.String("route", w.route), slog.Int("status", w.status),

@@ -35,6 +35,9 @@ const (
 )
 
 func newSSE(w http.ResponseWriter) *sse {
+	if rec, ok := w.(*recorder); ok {
+		rec.stream = true
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache, no-transform")
@@ -112,6 +115,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 		if out == nil {
 			out = newSSE(w)
 			defer out.beat()()
+		}
+		if ev.Type == kb.EventEnd {
+			s.count(ev.Route, *ev.Metadata)
 		}
 		s.sign(t.ID, ev.Sources)
 		if err := out.send(ev); err != nil {
