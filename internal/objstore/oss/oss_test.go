@@ -34,20 +34,33 @@ func open(t *testing.T, cfg oss.Config) *oss.Bucket {
 func TestBucket(t *testing.T) {
 	t.Parallel()
 	s := ossfake.Start(t)
-	t.Run("whole", func(t *testing.T) {
-		objstoretest.Run(t, func(t *testing.T) objstore.Bucket { return open(t, config(s)) })
-	})
-	t.Run("below a prefix", func(t *testing.T) {
-		objstoretest.Run(t, func(t *testing.T) objstore.Bucket {
-			cfg := config(s)
-			cfg.Prefix = "team/qa"
-			b, err := oss.Open(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return b
-		})
-	})
+	objstoretest.Run(t, func(t *testing.T) objstore.Bucket { return open(t, config(s)) })
+}
+
+func TestOpenKeepsBelowThePrefix(t *testing.T) {
+	t.Parallel()
+	s := ossfake.Start(t)
+	cfg := config(s)
+	cfg.Prefix = "team/qa/"
+	b, err := oss.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := objstore.SelfTest(t.Context(), b, "control"); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Create(t.Context(), "k", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	infos, _, err := open(t, cfg).List(t.Context(), "", "", 10)
+	if err != nil || len(infos) != 1 || infos[0].Key != "team/qa/k" {
+		t.Errorf("the bucket holds %v, %v", infos, err)
+	}
+	if p, ok := b.(objstore.Presigner); !ok {
+		t.Error("below a prefix there are no links")
+	} else if link, err := p.PresignGet(t.Context(), "k", time.Minute); err != nil || !strings.Contains(link.URL, "/team/qa/k?") {
+		t.Errorf("PresignGet = %s, %v", link.URL, err)
+	}
 }
 
 func TestVersionedBucketsAreRefused(t *testing.T) {
