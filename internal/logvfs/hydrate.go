@@ -41,7 +41,7 @@ func (r *rangeReader) Read(b []byte) (int, error) {
 		if r.off >= r.src.info.Size {
 			return 0, io.EOF
 		}
-		raw, err := r.im.log.ReadRange(r.ctx, r.im.head.Lineage, r.src.info, r.off, hydrateRange)
+		raw, err := r.im.readRange(r.ctx, r.src.info, r.off, hydrateRange)
 		if err != nil {
 			return 0, err
 		}
@@ -83,7 +83,7 @@ func (im *image) hydrate(ctx context.Context) (done bool, err error) {
 		case ctx.Err() != nil:
 			return false, nil
 		case errors.Is(err, objstore.ErrNotExist):
-			large, err := im.rebase(ctx)
+			large, _, err := im.rebase(ctx)
 			if err != nil {
 				return false, err
 			}

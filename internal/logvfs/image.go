@@ -19,6 +19,7 @@ import (
 type image struct {
 	log   *commitlog.Log
 	cache *Cache
+	disk  *Disk // may be nil
 	head  commitlog.Head
 	lazy  bool // not every page was read, so the database checksum is unverified
 
@@ -37,8 +38,8 @@ type flight struct {
 }
 
 // newImage makes an image from what Load read.
-func newImage(log *commitlog.Log, cache *Cache, ld *commitlog.Loaded) (*image, error) {
-	im := &image{log: log, cache: cache, head: ld.Head, boundary: ld.State.Boundary, flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)}}
+func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded) (*image, error) {
+	im := &image{log: log, cache: cache, disk: disk, head: ld.Head, boundary: ld.State.Boundary, flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)}}
 	v := &view{}
 	var resident []*page
 	var large []*source
@@ -223,11 +224,14 @@ func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
 		}
 		// Its file expired, and maybe a late write took its name: a newer
 		// file has the same version.
-		if _, rerr := im.rebase(ctx); rerr != nil {
+		_, bound, rerr := im.rebase(ctx)
+		if rerr != nil {
 			return nil, rerr
 		}
 		if tries++; p.loc.Load() == loc || tries > 3 {
-			if missing {
+			// This view is older than the newest whole database.
+			late := loc.file.info.Level == commitlog.LevelCommit && loc.file.info.Max <= bound.TXID
+			if missing || late {
 				err = fmt.Errorf("page %d: %w: %w", p.pgno, commitlog.ErrStale, err)
 			}
 			return nil, err
@@ -235,11 +239,23 @@ func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
 	}
 }
 
+// readRange reads part of a file, by way of the disk if it may be kept there:
+// single commits may not, their slots can be filled twice.
+func (im *image) readRange(ctx context.Context, f commitlog.FileInfo, off, n int64) ([]byte, error) {
+	fetch := func(ctx context.Context, off, n int64) ([]byte, error) {
+		return im.log.ReadRange(ctx, im.head.Lineage, f, off, n)
+	}
+	if im.disk == nil || f.Level == commitlog.LevelCommit && f.Max > 1 {
+		return fetch(ctx, off, n)
+	}
+	return im.disk.read(ctx, im.log.Key(im.head.Lineage, f), f.Size, off, n, fetch)
+}
+
 // fetchWindow reads from p's frame to the end of a window and keeps every
 // page of the current view that it finds there.
 func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buffer, error) {
 	n := min(max(window, loc.size), loc.file.info.Size-loc.off)
-	raw, err := im.log.ReadRange(ctx, im.head.Lineage, loc.file.info, loc.off, n)
+	raw, err := im.readRange(ctx, loc.file.info, loc.off, n)
 	if err != nil {
 		return nil, err
 	}
@@ -291,14 +307,15 @@ func (p *page) decode(frame []byte) (*buffer, error) {
 
 // rebase finds the pages of the current view in files that exist now. A page
 // written at or before the end of a newer file that reaches no further than
-// this view is in that file unchanged. It returns the large files of the plan.
-func (im *image) rebase(ctx context.Context) (large []*source, err error) {
+// this view is in that file unchanged. It returns the large files of the plan
+// and the boundary it was made with.
+func (im *image) rebase(ctx context.Context) (large []*source, b commitlog.Boundary, err error) {
 	const pagesOnly = 0
 	v := im.current()
 	ld, err := im.log.LoadAt(ctx, im.head, 0, pagesOnly)
 	var sealed *commitlog.SealedError
 	if err != nil && !errors.As(err, &sealed) {
-		return nil, err
+		return nil, b, err
 	}
 	for _, s := range ld.Sources {
 		if s.Info.Max > v.state.TXID {
@@ -316,7 +333,7 @@ func (im *image) rebase(ctx context.Context) (large []*source, err error) {
 			}
 		}
 	}
-	return large, nil
+	return large, ld.State.Boundary, nil
 }
 
 // close gives the image's memory back.
