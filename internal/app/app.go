@@ -17,12 +17,9 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/api"
 	"github.com/eino-qa/eino-qa/internal/auth"
-	"github.com/eino-qa/eino-qa/internal/chat"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/console"
-	"github.com/eino-qa/eino-qa/internal/ingest"
 	"github.com/eino-qa/eino-qa/internal/kb"
-	"github.com/eino-qa/eino-qa/internal/llm"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/retrieve"
 	"github.com/eino-qa/eino-qa/internal/store"
@@ -37,14 +34,14 @@ type App struct {
 	cfg     config.Config
 	log     *slog.Logger
 	bucket  objstore.Bucket
+	folder  bool // bucket is a folder
 	tenants *tenant.Registry
 	control *store.Control
 	keys    *auth.Keys
 	links   *auth.Links
-	models  *llm.Client // nil without models
-	engine  *chat.Engine
-	worker  *ingest.Worker
-	rootKey string // the generated key, if this process was the one to generate it
+	answers answers // who answers questions
+	intake  intake  // who takes files in
+	rootKey string  // the generated key, if this process was the one to generate it
 
 	mu   sync.Mutex
 	open map[kb.TenantID]*Tenant
@@ -53,25 +50,27 @@ type App struct {
 // Tenant is the parts that work for one tenant.
 type Tenant struct {
 	Store    *store.Store
-	Ingester *ingest.Ingester
-	Chat     *chat.Chat
+	Ingester ingester
+	Chat     api.Chat
 	Retrieve *retrieve.Retriever
 }
 
 // Open opens the store and makes the first root key if nobody has. It makes no
 // connection that it does not need at once.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, open: map[kb.TenantID]*Tenant{}}
-	var err error
-	if a.models, err = openModels(cfg); err != nil {
+	b, folder, err := openBucket(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
-	a.engine = chat.New(chat.Config{
-		TopK: cfg.RAG.TopK, HistoryTurns: cfg.Session.MaxHistory, SessionTimeout: cfg.Session.Timeout, HandoffTimeout: cfg.Handoff.Timeout,
-		IntentConfidence: cfg.Intent.ConfidenceThreshold, ScoreThreshold: cfg.RAG.ScoreThreshold,
-	}, a.models, log)
-	folder := false
-	if a.bucket, folder, err = openBucket(ctx, cfg); err != nil {
+	return openOn(ctx, cfg, log, b, folder)
+}
+
+// openOn is Open on a bucket that was opened before; folder tells a folder
+// from object storage.
+func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, b objstore.Bucket, folder bool) (*App, error) {
+	a := &App{cfg: cfg, log: log, bucket: b, folder: folder, open: map[kb.TenantID]*Tenant{}}
+	var err error
+	if a.answers, err = openAnswers(cfg, log); err != nil {
 		return nil, err
 	}
 	a.tenants = tenant.NewRegistry(tenant.Config{
@@ -79,41 +78,16 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error
 		Alarm: func(err error) { log.Error("the store breaks its promises", "error", err) },
 	})
 	if err := a.bootstrap(ctx); err != nil {
-		return nil, errors.Join(err, a.tenants.Close())
+		return nil, errors.Join(err, a.Close())
 	}
-	a.worker = ingest.NewWorker(a.bucket, a.ingester, log)
+	a.intake = newIntake(a)
 	return a, nil
 }
 
 // Close closes what Open opened.
 func (a *App) Close() error {
-	if a.models != nil {
-		a.models.Close()
-	}
+	a.answers.close()
 	return a.tenants.Close()
-}
-
-// openModels returns the client of the models that settings name, nil without
-// any. It asks nobody.
-func openModels(cfg config.Config) (*llm.Client, error) {
-	d := cfg.DashScope
-	if !d.Models() {
-		return nil, nil //nolint:nilnil // no models is no error
-	}
-	endpoint := func(on bool, model string) llm.Endpoint {
-		if !on {
-			return llm.Endpoint{Provider: llm.OpenAI} // which has no default model
-		}
-		return llm.Endpoint{Model: model}
-	}
-	retries := d.MaxRetries
-	if retries == 0 {
-		retries = -1 // package llm takes 0 for its default
-	}
-	return llm.New(llm.Config{
-		BaseURL: d.BaseURL, APIKey: d.APIKey.Reveal(), Timeout: d.Timeout, MaxRetries: retries,
-		Chat: endpoint(d.Chat(), d.ChatModel), Embedding: endpoint(d.Embed(), d.EmbedModel), Rerank: endpoint(d.Rerank(), d.RerankModel),
-	})
 }
 
 // bootstrap opens the control database, makes the root key and the link secret
@@ -184,6 +158,9 @@ func fixedKeys(cfg config.Config) []auth.Key {
 }
 
 func (a *App) loadKeys(ctx context.Context) ([]auth.Key, error) {
+	if err := a.control.Refresh(ctx); err != nil { // another server may have revoked one
+		return nil, err
+	}
 	stored, _, err := a.control.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -217,18 +194,10 @@ func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant,
 	if err := s.Check(ctx); err != nil {
 		return nil, err
 	}
-	t := &Tenant{Store: s, Ingester: ingest.New(id, s, a.bucket), Retrieve: retrieve.New(s, retrieve.Config{})}
-	t.Chat = a.engine.For(chat.Tenant{ID: id, Memory: s, Retriever: finder{t.Retrieve}})
+	t := &Tenant{Store: s, Ingester: a.intake.of(id, s), Retrieve: retrieve.New(s, retrieve.Config{})}
+	t.Chat = a.answers.of(id, t)
 	a.open[id] = t
 	return t, nil
-}
-
-func (a *App) ingester(ctx context.Context, id kb.TenantID) (*ingest.Ingester, error) {
-	t, err := a.Tenant(ctx, id, false)
-	if err != nil {
-		return nil, err
-	}
-	return t.Ingester, nil
 }
 
 // Handler is the HTTP surface of everything.

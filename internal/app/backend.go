@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/api"
-	"github.com/eino-qa/eino-qa/internal/ingest"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/retrieve"
 )
@@ -23,7 +22,7 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	if err := t.Store.Refresh(ctx); err != nil {
 		return api.Tenant{}, err
 	}
-	return api.Tenant{ID: id, Chat: t.Chat, Ingester: waking{t.Ingester, b.a.worker}, Documents: t.Store, Conversations: t.Store}, nil
+	return api.Tenant{ID: id, Chat: t.Chat, Ingester: b.a.intake.waking(t.Ingester), Documents: t.Store, Conversations: t.Store}, nil
 }
 
 // healthTime bounds one look at the parts.
@@ -45,20 +44,6 @@ func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
 		parts["store"] = api.Health{Status: "down", Message: "the store does not answer"}
 	}
 	return parts, err == nil
-}
-
-// waking is an ingester that tells the worker of this process about new jobs.
-type waking struct {
-	*ingest.Ingester
-	worker *ingest.Worker
-}
-
-func (w waking) Submit(ctx context.Context, f kb.File) (kb.Submitted, error) {
-	sub, err := w.Ingester.Submit(ctx, f)
-	if err == nil {
-		w.worker.Wake()
-	}
-	return sub, err
 }
 
 // finder is a retriever as package chat sees it.

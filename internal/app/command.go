@@ -1,3 +1,5 @@
+//go:build !function
+
 package app
 
 import (
@@ -89,7 +91,7 @@ func (a *App) IngestPaths(ctx context.Context, id kb.TenantID, paths []string, b
 // batch is the progress of IngestPaths. Its methods may be called from several
 // goroutines.
 type batch struct {
-	in       *ingest.Ingester
+	in       ingester
 	of       int
 	bar      func(done, of int, name string)
 	problems io.Writer
@@ -153,7 +155,7 @@ var errDuplicate = errors.New("is there already")
 
 type file struct{ path, name string }
 
-func submit(ctx context.Context, in *ingest.Ingester, f file) error {
+func submit(ctx context.Context, in ingester, f file) error {
 	data, err := readUpTo(f.path, maxFile)
 	if err != nil {
 		return err

@@ -1,9 +1,12 @@
+//go:build !function
+
 package app
 
 import (
 	"context"
 	"embed"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -48,4 +51,18 @@ func (a *App) LoadSample(ctx context.Context, report func(done, of int, name str
 		report(i+1, len(names), p)
 	}
 	return len(names), t.Ingester.Work(ctx, nil)
+}
+
+// Welcome loads the sample knowledge base on the first start and asks it a
+// question, so that a new user sees what an answer is.
+func (a *App) Welcome(ctx context.Context, out io.Writer, bar func(done, of int, name string)) error {
+	if !a.cfg.Sample() {
+		return nil
+	}
+	n, err := a.LoadSample(ctx, bar)
+	if err != nil || n == 0 {
+		return err
+	}
+	fmt.Fprintf(out, "\nQ: %s\nA: ", SampleQuestion)
+	return a.Ask(ctx, kb.DefaultTenant, SampleQuestion, out)
 }

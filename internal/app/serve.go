@@ -40,7 +40,7 @@ func (a *App) Serve(ctx context.Context, ready func(ctx context.Context, url str
 		return nil
 	})
 	g.Go(func() error {
-		if err := a.worker.Run(ctx); !errors.Is(err, context.Canceled) {
+		if err := a.intake.run(ctx); !errors.Is(err, context.Canceled) {
 			return err
 		}
 		return nil
@@ -105,18 +105,4 @@ func (a *App) features() []config.Feature {
 		}
 	}
 	return fs
-}
-
-// Welcome loads the sample knowledge base on the first start and asks it a
-// question, so that a new user sees what an answer is.
-func (a *App) Welcome(ctx context.Context, out io.Writer, bar func(done, of int, name string)) error {
-	if !a.cfg.Sample() {
-		return nil
-	}
-	n, err := a.LoadSample(ctx, bar)
-	if err != nil || n == 0 {
-		return err
-	}
-	fmt.Fprintf(out, "\nQ: %s\nA: ", SampleQuestion)
-	return a.Ask(ctx, kb.DefaultTenant, SampleQuestion, out)
 }

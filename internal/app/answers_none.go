@@ -1,0 +1,31 @@
+//go:build nochat
+
+package app
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+
+	"github.com/eino-qa/eino-qa/internal/api"
+	"github.com/eino-qa/eino-qa/internal/config"
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// answers stands for the parts that this build was made without.
+type answers struct{}
+
+func openAnswers(config.Config, *slog.Logger) (answers, error) { return answers{}, nil }
+
+func (answers) of(kb.TenantID, *Tenant) api.Chat { return silent{} }
+
+func (answers) close() {}
+
+// silent answers a request that was sent to the wrong function.
+type silent struct{}
+
+func (silent) Answer(context.Context, kb.Question) iter.Seq2[kb.Event, error] {
+	return func(yield func(kb.Event, error) bool) {
+		yield(kb.Event{}, kb.E(kb.NotFound, nil, "this function answers no questions: send them to the function chat"))
+	}
+}
