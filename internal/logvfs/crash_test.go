@@ -211,7 +211,7 @@ func TestProcessesMayBeKilled(t *testing.T) {
 		c.start(t)
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
-	for range *crashKills {
+	for range max(*crashKills/slow, 1) {
 		time.Sleep(time.Duration(20+r.IntN(120)) * time.Millisecond)
 		c := children[r.IntN(len(children))]
 		if r.IntN(3) == 0 {
@@ -374,7 +374,7 @@ func TestStockLitestreamRestores(t *testing.T) {
 		commit(t, db, "INSERT INTO k(v) SELECT randomblob(900) FROM json_each('[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]')")
 	}
 	compareStock(t, root, db, "commits and ranges")
-	commit(t, db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 8000) INSERT INTO k(v) SELECT randomblob(800) FROM n")
+	commit(t, db, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT `+fmt.Sprint(8000/slow)+`) INSERT INTO k(v) SELECT randomblob(800) FROM n`)
 	compareStock(t, root, db, "one large commit")
 	commit(t, db, "DELETE FROM k WHERE id > 30")
 	commit(t, db, "DROP INDEX kv")

@@ -59,6 +59,9 @@ var guardNames = map[commitlog.Guard]string{
 func TestTheSimulationNoticesMissingGuards(t *testing.T) {
 	for _, g := range []commitlog.Guard{commitlog.GuardBoundary, commitlog.GuardSeal, commitlog.GuardReadBack} {
 		t.Run(guardNames[g], func(t *testing.T) {
+			if slow > 1 {
+				t.Skip("slow under the race detector")
+			}
 			for seed := uint64(1); seed <= 200; seed++ {
 				if bad := simulate(t, seed, g, false); len(bad) > 0 {
 					t.Logf("seed %d: %s", seed, bad[0])

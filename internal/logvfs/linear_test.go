@@ -123,9 +123,9 @@ func linearOp(db *DB, in register) (out int, err error) {
 }
 
 func TestHistoriesAreLinearizable(t *testing.T) {
-	const perRun = 2000 // ten keys: about 200 operations each
+	const perRun = 2000 / slow // ten keys: about 200 operations each
 	total := 0
-	for seed := uint64(1); total < *linearOps; seed++ {
+	for seed := uint64(1); total < *linearOps/slow; seed++ {
 		var h []porcupine.Operation
 		synctest.Test(t, func(t *testing.T) { h = linearRun(t, seed, perRun, 0) })
 		total += len(h)

@@ -463,7 +463,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	for seed := uint64(1); seed <= uint64(*simSeeds); seed++ {
+	for seed := uint64(1); seed <= uint64(max(*simSeeds/slow, 1)); seed++ {
 		if bad := simulate(t, seed, 0, false); len(bad) > 0 {
 			t.Fatalf("seed %d (go test -run TestSimulation -sim.seed=%d):\n%s", seed, seed, strings.Join(bad, "\n"))
 		}

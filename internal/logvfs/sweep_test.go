@@ -194,7 +194,7 @@ func TestAnyStoreCallMayFail(t *testing.T) {
 	for _, sc := range scenarios() {
 		calls := sweepOnce(t, sc, nil)
 		for how, action := range actions {
-			for n := 1; n <= calls; n++ {
+			for n := 1; n <= calls; n += slow {
 				for _, forever := range []bool{false, true} {
 					plan := func(c objstoretest.Call) objstoretest.Effect {
 						if c.N == n || forever && c.N > n {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package logvfs
+
+const slow = 1
