@@ -19,7 +19,12 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	if err != nil {
 		return api.Tenant{}, err
 	}
-	if err := t.Store.Refresh(ctx); err != nil {
+	err = t.Store.Refresh(ctx)
+	if kb.KindOf(err) == kb.NotFound { // deleted since it was opened here
+		b.a.forget(id)
+		t, err = b.a.Tenant(ctx, id, create)
+	}
+	if err != nil {
 		return api.Tenant{}, err
 	}
 	return api.Tenant{ID: id, Chat: t.Chat, Ingester: b.a.intake.waking(t.Ingester), Documents: t.Store, Conversations: t.Store}, nil

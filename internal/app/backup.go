@@ -76,12 +76,12 @@ func (a *App) forget(id kb.TenantID) {
 // audited does what an operator asked for between two audit rows. Without the
 // first nothing is done.
 func (a *App) audited(ctx context.Context, actor, action string, id kb.TenantID, detail any, do func() (any, error)) error {
-	e := store.Entry{At: time.Now(), Actor: actor, Action: action, Tenant: string(id), Outcome: "begun", Detail: toJSON(detail)}
+	e := store.Entry{At: now(), Actor: actor, Action: action, Tenant: string(id), Outcome: "begun", Detail: toJSON(detail)}
 	if err := a.control.Note(ctx, e); err != nil {
 		return err
 	}
 	result, err := do()
-	e.At, e.Outcome, e.Detail = time.Now(), "done", toJSON(result)
+	e.At, e.Outcome, e.Detail = now(), "done", toJSON(result)
 	if err != nil {
 		e.Outcome, e.Detail = "failed", toJSON(map[string]string{"error": err.Error()})
 	}
@@ -91,6 +91,9 @@ func (a *App) audited(ctx context.Context, actor, action string, id kb.TenantID,
 	}
 	return err
 }
+
+// now is the time of an audit row.
+func now() time.Time { return time.Now().UTC() }
 
 func toJSON(v any) string {
 	if v == nil {

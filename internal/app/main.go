@@ -33,6 +33,7 @@ func Main(ctx context.Context, src config.Source, stdout, stderr io.Writer) int 
 	switch {
 	case cfg.Run.Help:
 		_ = config.Usage(stdout)
+		OperatorUsage(stdout)
 		return exitOK
 	case cfg.Run.Version:
 		fmt.Fprintln(stdout, Version)
@@ -64,13 +65,27 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 		}
 		return Evaluate(ctx, args[0], stdout)
 	}
+	openApp := func() (*App, func() error, error) {
+		log, err := openLog(cfg, stderr, stderr) // what a command prints is its result
+		if err != nil {
+			return nil, nil, err
+		}
+		a, err := Open(ctx, cfg, log.Logger)
+		if err != nil {
+			return nil, nil, errors.Join(err, log.Close())
+		}
+		return a, func() error { return errors.Join(a.Close(), log.Close()) }, nil
+	}
+	if ok, err := operatorCommand(ctx, cfg, name, args, stdout, stderr, openApp); ok {
+		return err
+	}
 	run := map[string]func(*App) error{
 		"serve":  func(a *App) error { return serve(ctx, a, stdout) },
 		"ingest": func(a *App) error { return ingestCommand(ctx, a, args, stdout, stderr) },
 		"ask":    func(a *App) error { return askCommand(ctx, a, args, stdout) },
 	}[name]
 	if run == nil {
-		return &config.UsageError{Msg: fmt.Sprintf("unknown command %q; there are serve, ingest PATH… and ask QUESTION", name)}
+		return &config.UsageError{Msg: fmt.Sprintf("unknown command %q; there are serve, ingest PATH…, ask QUESTION, and for operators backup, restore, export, import, verify, tenants, migrate, keyring, rekey and decrypt-replica", name)}
 	}
 	log, err := openLog(cfg, stdout, stderr)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/commitlog"
@@ -192,4 +193,23 @@ func (s *Service) Verify(ctx context.Context, id kb.TenantID) (v Verified, err e
 	defer done()
 	v.Facts, err = s.verified(ctx, l, h.Lineage, st.TXID, scratchFile(dir, "now.db"))
 	return v, classify(id, err)
+}
+
+// VerifyFile checks an exported file: integrity, schema, and with a manifest
+// that it is the very file which that describes.
+func (s *Service) VerifyFile(ctx context.Context, path string, m Manifest, described bool) (Facts, error) {
+	if described {
+		sum, n, err := hashFile(ctx, path)
+		if err != nil {
+			return Facts{}, err
+		}
+		if sum != m.SHA256 || n != m.Bytes {
+			return Facts{}, kb.E(kb.Unprocessable, nil, "%s has %d bytes with SHA-256 %s, its manifest says %d with %s", path, n, sum, m.Bytes, m.SHA256)
+		}
+	}
+	f, err := s.cfg.SQL.Inspect(ctx, path)
+	if err == nil && described && !slices.Equal(f.Tables, m.Tables) {
+		err = kb.E(kb.Unprocessable, nil, "%s does not hold the rows that its manifest describes", path)
+	}
+	return f, err
 }
