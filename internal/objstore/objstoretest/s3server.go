@@ -4,6 +4,7 @@ package objstoretest
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -82,7 +83,14 @@ func (s *S3) Kill() {
 func (s *S3) Signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Error(err)
+		s.t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	for sig == syscall.SIGSTOP && !status.Stopped() { // its threads stop one by one
+		_, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			s.t.Fatal(err)
+		}
 	}
 }
 

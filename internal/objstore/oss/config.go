@@ -44,7 +44,8 @@ func Static(key, secret, token string) func(context.Context) (Credentials, error
 }
 
 // ParseURL parses oss://bucket/prefix?endpoint=…&region=…&internal=true&
-// cname=true. Errors are kb.Invalid.
+// cname=true. What is missing may be filled in before Open, which refuses what
+// cannot work. Errors of both are kb.Invalid.
 func ParseURL(raw string) (Config, error) {
 	l, err := objstore.ParseLocation(raw, "oss", "endpoint", "region", "internal", "cname")
 	if err != nil {
@@ -60,7 +61,7 @@ func ParseURL(raw string) (Config, error) {
 	if c.CName, err = l.Bool("cname"); err != nil {
 		return Config{}, err
 	}
-	return c, c.validate()
+	return c, nil
 }
 
 // validate completes c and refuses what can be known to fail later.

@@ -60,6 +60,9 @@ func New(cfg Config) (*Bucket, error) {
 	return b, nil
 }
 
+// Config is what New made of its argument, with what was missing filled in.
+func (b *Bucket) Config() Config { return b.cfg }
+
 func (b *Bucket) newClient(signedHeaders ...string) *sdk.Client {
 	cfg := &sdk.Config{
 		Endpoint: &b.cfg.Endpoint, Region: &b.cfg.Region, UseCName: &b.cfg.CName,

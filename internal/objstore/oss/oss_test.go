@@ -299,6 +299,20 @@ func TestPresignedLinksWorkWithoutCredentials(t *testing.T) {
 	}
 }
 
+// opened is the configuration that a URL ends up as.
+func opened(raw string) (oss.Config, error) {
+	cfg, err := oss.ParseURL(raw)
+	if err != nil {
+		return oss.Config{}, err
+	}
+	cfg.Credentials = oss.Static("k", "s", "")
+	b, err := oss.New(cfg)
+	if err != nil {
+		return oss.Config{}, err
+	}
+	return b.Config(), nil
+}
+
 func TestParseURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ url, prefix, endpoint, region string }{
@@ -311,7 +325,7 @@ func TestParseURL(t *testing.T) {
 		{"oss://my-bucket?endpoint=files.example.com&cname=true&region=cn-hangzhou", "", "https://files.example.com", "cn-hangzhou"},
 		{"oss://my-bucket?endpoint=http://127.0.0.1:80&region=cn-x", "", "http://127.0.0.1:80", "cn-x"},
 	} {
-		got, err := oss.ParseURL(c.url)
+		got, err := opened(c.url)
 		if err != nil || got.Bucket != "my-bucket" || got.Prefix != c.prefix || got.Endpoint != c.endpoint || got.Region != c.region {
 			t.Errorf("ParseURL(%q) = %+v, %v", c.url, got, err)
 		}
@@ -328,9 +342,9 @@ func TestParseURL(t *testing.T) {
 		{"oss://bucket?endpoint=oss-cn-x.aliyuncs.com&path_style=true", "unknown setting"},
 		{"oss://key:topsecret@bucket?region=cn-x", "credentials"},
 	} {
-		_, err := oss.ParseURL(c.url)
+		_, err := opened(c.url)
 		if kb.KindOf(err) != kb.Invalid || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "topsecret") {
-			t.Errorf("ParseURL(%q) = %v, want Invalid with %q", c.url, err, c.want)
+			t.Errorf("opening %q = %v, want Invalid with %q", c.url, err, c.want)
 		}
 	}
 }
@@ -347,7 +361,7 @@ func FuzzParseURL(f *testing.F) {
 			}
 			return
 		}
-		if c.Prefix != "" && objstore.ValidateKey(c.Prefix) != nil || c.Endpoint == "" || c.Region == "" {
+		if c.Prefix != "" && objstore.ValidateKey(c.Prefix) != nil || len(c.Bucket) < 3 {
 			t.Errorf("ParseURL(%q) = %+v", raw, c)
 		}
 	})

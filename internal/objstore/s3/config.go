@@ -48,7 +48,8 @@ func Static(key, secret, token string) func(context.Context) (Credentials, error
 const defaultRegion = "us-east-1"
 
 // ParseURL parses s3://bucket/prefix?endpoint=…&region=…&path_style=true&
-// allow_versioning=true. Errors are kb.Invalid.
+// allow_versioning=true. What is missing may be filled in before Open, which
+// refuses what cannot work. Errors of both are kb.Invalid.
 func ParseURL(raw string) (Config, error) {
 	l, err := objstore.ParseLocation(raw, "s3", "endpoint", "region", "path_style", "allow_versioning")
 	if err != nil {
@@ -64,10 +65,10 @@ func ParseURL(raw string) (Config, error) {
 	if c.AllowVersioning, err = l.Bool("allow_versioning"); err != nil {
 		return Config{}, err
 	}
-	return c, c.validate()
+	return c, nil
 }
 
-// validate also refuses what can be known to fail later.
+// validate completes c and refuses what can be known to fail later.
 func (c *Config) validate() error {
 	if c.Bucket == "" {
 		return kb.E(kb.Invalid, nil, "storage.url: the bucket is missing")

@@ -311,8 +311,9 @@ func TestParseURL(t *testing.T) {
 	for _, c := range []struct{ url, bucket, prefix, endpoint, region string }{
 		{"s3://my-bucket?region=eu-central-1", "my-bucket", "", "", "eu-central-1"},
 		{"s3://my-bucket/a/b/?region=cn-north-1", "my-bucket", "a/b", "", "cn-north-1"},
-		{"s3://b.c.d/x?endpoint=127.0.0.1:9000&path_style=true", "b.c.d", "x", "https://127.0.0.1:9000", "us-east-1"},
-		{"s3://b11?endpoint=http://[::1]:9000/&allow_versioning=1", "b11", "", "http://[::1]:9000", "us-east-1"},
+		{"s3://b.c.d/x?endpoint=127.0.0.1:9000&path_style=true", "b.c.d", "x", "https://127.0.0.1:9000", ""},
+		{"s3://b11?endpoint=http://[::1]:9000/&allow_versioning=1", "b11", "", "http://[::1]:9000", ""},
+		{"s3://bucket", "bucket", "", "", ""}, // the region may come from elsewhere
 	} {
 		got, err := s3.ParseURL(c.url)
 		if err != nil || got.Bucket != c.bucket || got.Prefix != c.prefix || got.Endpoint != c.endpoint || got.Region != c.region {
@@ -342,9 +343,13 @@ func TestParseURL(t *testing.T) {
 		{"s3://bucket?endpoint=https://s3.oss-cn-hangzhou.aliyuncs.com", "oss://bucket"},
 		{"s3://bucket?region=x#y", "#"},
 	} {
-		_, err := s3.ParseURL(c.url)
+		cfg, err := s3.ParseURL(c.url)
+		if err == nil {
+			cfg.Credentials = s3.Static("k", "s", "")
+			_, err = s3.Open(cfg)
+		}
 		if kb.KindOf(err) != kb.Invalid || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "topsecret") {
-			t.Errorf("ParseURL(%q) = %v, want Invalid with %q", c.url, err, c.want)
+			t.Errorf("opening %q = %v, want Invalid with %q", c.url, err, c.want)
 		}
 	}
 	if _, err := s3.New(s3.Config{Bucket: "bucket", Region: "x"}); kb.KindOf(err) != kb.Invalid {
@@ -364,7 +369,7 @@ func FuzzParseURL(f *testing.F) {
 			}
 			return
 		}
-		if c.Prefix != "" && objstore.ValidateKey(c.Prefix) != nil || len(c.Bucket) < 3 || c.Region == "" {
+		if c.Prefix != "" && objstore.ValidateKey(c.Prefix) != nil || len(c.Bucket) < 3 {
 			t.Errorf("ParseURL(%q) = %+v", raw, c)
 		}
 	})
