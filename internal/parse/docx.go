@@ -113,6 +113,19 @@ type paragraph struct {
 	outline int // 1 to 9, 0 for none
 	text    strings.Builder
 	boxes   [][]*paragraph // text boxes that are anchored in it
+
+	counted bool // marker and listed are set
+	marker  string
+	listed  bool
+}
+
+// number counts a paragraph in its list, once.
+func (x *docx) number(p *paragraph) (marker string, listed bool) {
+	if !p.counted {
+		p.counted = true
+		p.marker, p.listed = x.numbers.next(p.numID, p.level)
+	}
+	return p.marker, p.listed
 }
 
 func (x *docx) read(data []byte) error {
@@ -415,10 +428,10 @@ const maxStyledHeading = 120
 
 // write adds a paragraph of the main text to the document.
 func (x *docx) write(p *paragraph) {
-	s := tidy(p.text.String())
+	s := p.text.String()
 	name := x.styles[p.style].name
 	switch {
-	case s == "" || strings.HasPrefix(name, "toc ") || name == "toc heading":
+	case tidy(s) == "" || strings.HasPrefix(name, "toc ") || name == "toc heading":
 	case name == "title":
 		x.group = 0
 		if x.b.title == "" {
@@ -427,13 +440,12 @@ func (x *docx) write(p *paragraph) {
 		x.b.heading(1, s)
 	case p.outline > 0 && utf8.RuneCountInString(s) <= maxStyledHeading:
 		x.group = 0
-		marker, _ := x.numbers.next(p.numID, p.level)
-		if marker != "" && marker != "-" {
+		if marker, _ := x.number(p); marker != "" && marker != "-" {
 			s = marker + " " + s
 		}
 		x.b.heading(p.outline, s)
 	default:
-		marker, listed := x.numbers.next(p.numID, p.level)
+		marker, listed := x.number(p)
 		if !listed {
 			x.group = 0
 			x.b.paragraph(s)

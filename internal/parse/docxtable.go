@@ -17,6 +17,9 @@ type wordCell struct {
 func (c *wordCell) text() string {
 	var parts []string
 	for _, p := range c.paras {
+		if p.listed && p.marker != "-" {
+			parts = append(parts, p.marker)
+		}
 		parts = append(parts, p.text.String())
 	}
 	return oneLine(strings.Join(parts, " "))
@@ -145,12 +148,7 @@ func (x *docx) intoCell(cell *wordCell, nested bool) error {
 	if err != nil {
 		return err
 	}
-	if marker, ok := x.numbers.next(p.numID, p.level); ok && marker != "-" {
-		s := p.text.String()
-		p.text.Reset()
-		p.text.WriteString(marker + " " + s)
-		p.numID = ""
-	}
+	x.number(p) // in the order of the file
 	cell.paras = append(cell.paras, p)
 	for _, box := range p.boxes {
 		cell.paras = append(cell.paras, box...)

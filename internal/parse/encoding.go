@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"encoding/binary"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -106,14 +107,19 @@ func decodeUTF16(data []byte) (string, error) {
 	return sb.String(), nil
 }
 
+// declared finds a page's encoding in its first 1024 bytes (HTML standard
+// §4.2.5.4).
+var declared = regexp.MustCompile(`(?i)<meta[^>]{0,200}charset\s*=\s*["']?([\w:-]{2,40})`)
+
 // decodeLegacy decodes bytes that are not UTF-8. An HTML page's own
 // declaration comes first; then GB18030 and Big5 compete.
 func decodeLegacy(data []byte, format string) (string, bool) {
 	if format == MIMEHTML {
-		// DetermineEncoding guesses windows-1252 when nothing is declared.
-		if e, name, sure := charset.DetermineEncoding(data, ""); sure && name != "utf-8" && e != nil {
-			if s, ok := strictDecode(e, data); ok {
-				return s, true
+		if m := declared.FindSubmatch(data[:min(len(data), 1024)]); m != nil {
+			if e, name := charset.Lookup(string(m[1])); e != nil && name != "utf-8" {
+				if s, ok := strictDecode(e, data); ok {
+					return s, true
+				}
 			}
 		}
 	}

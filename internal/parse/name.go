@@ -35,8 +35,6 @@ func CleanName(name string) (string, error) {
 		return bad(`contains a backslash`)
 	case name[0] == '/':
 		return bad("is an absolute path")
-	case len(name) > 1 && name[1] == ':' && isASCIILetter(name[0]):
-		return bad("starts with a drive letter")
 	case name[len(name)-1] == '/':
 		return bad("names a folder")
 	}
@@ -47,14 +45,22 @@ func CleanName(name string) (string, error) {
 			return bad("contains a control character")
 		}
 	}
+	var parts []string
 	for part := range strings.SplitSeq(name, "/") {
-		if strings.TrimSpace(part) == ".." {
+		switch part = strings.TrimSpace(part); part {
+		case "", ".":
+		case "..":
 			return bad(`contains ".."`)
+		default:
+			parts = append(parts, part)
 		}
 	}
-	name = path.Clean(name)
-	if name == "." || name[0] == '/' {
+	name = strings.Join(parts, "/")
+	switch {
+	case name == "":
 		return bad("names a folder")
+	case len(name) > 1 && name[1] == ':' && isASCIILetter(name[0]):
+		return bad("starts with a drive letter")
 	}
 	return name, nil
 }

@@ -19,6 +19,7 @@ func readPlain(ctx context.Context, s string, b *builder) error {
 			para = nil
 		}
 	}
+	s = strings.NewReplacer("\u2028", "\n", "\u2029", "\n\n", "\f", "\n\n", "\v", "\n", "\u0085", "\n").Replace(s)
 	n := 0
 	for line := range strings.SplitSeq(s, "\n") {
 		if n++; n%4096 == 0 && ctx.Err() != nil {

@@ -36,7 +36,8 @@ func newRecords(b *builder, limit int) *records {
 func (r *records) add(row sheetRow) error {
 	filled := 0
 	for i, c := range row.cells {
-		row.cells[i] = oneLine(c)
+		// A line end in a cell is the author's, also between Chinese characters.
+		row.cells[i] = oneLine(strings.ReplaceAll(c, "\n", string(lineBreak)))
 		if row.cells[i] != "" {
 			filled++
 		}
