@@ -125,13 +125,20 @@ func (r *Registry) open(ctx context.Context, e *entry, create bool) {
 	if r.cfg.Folder {
 		layout = commitlog.Folder
 	}
-	e.db, e.err = logvfs.Open(ctx, r.cfg.Bucket, prefix(e.id), logvfs.Config{
+	cfg := logvfs.Config{
 		Log:     commitlog.Config{Layout: layout, OnAlarm: r.cfg.Alarm},
 		Cache:   r.cache,
-		Create:  create,
 		OnEvent: r.cfg.Event,
 		OnClose: func(c *sqlite3.Conn) { e.conns.Delete(c) },
-	})
+	}
+	e.db, e.err = logvfs.Open(ctx, r.cfg.Bucket, prefix(e.id), cfg)
+	if create && (errors.Is(e.err, commitlog.ErrNoTenant) || errors.Is(e.err, commitlog.ErrDeleted)) {
+		// Not by logvfs.Config.Create: that would make the tenant anew, without
+		// a schema, whenever it is deleted while it is open here.
+		if e.err = r.begin(ctx, e.id, cfg.Log); e.err == nil {
+			e.db, e.err = logvfs.Open(ctx, r.cfg.Bucket, prefix(e.id), cfg)
+		}
+	}
 	if e.err != nil {
 		e.err = notFound(e.id, e.err)
 		r.mu.Lock()
@@ -140,6 +147,16 @@ func (r *Registry) open(ctx context.Context, e *entry, create bool) {
 		}
 		r.mu.Unlock()
 	}
+}
+
+// begin makes the empty log of a new tenant.
+func (r *Registry) begin(ctx context.Context, id kb.TenantID, cfg commitlog.Config) error {
+	l, err := commitlog.New(r.cfg.Bucket, prefix(id), cfg)
+	if err != nil {
+		return err
+	}
+	_, err = l.Create(ctx)
+	return err
 }
 
 // release gives e back and closes what has been unused longest while too many
