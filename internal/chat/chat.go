@@ -38,6 +38,7 @@ type Tenant struct {
 	ID        kb.TenantID
 	Memory    Memory
 	Retriever Retriever
+	Orders    Orders // nil: none to look at
 	Model     string // chat model the tenant chose; "" = the configured one
 }
 
@@ -138,10 +139,13 @@ type answer struct {
 	emit   func(kb.Event) error
 
 	owner   string
+	user    string // proven
+	addr    string // of the client
 	session kb.Session
 	history []kb.Turn // younger than the session timeout, oldest first
 	turn    kb.Turn
 	intent  intent
+	inquiry inquiry // of route order
 	found   kb.Found
 	opening string // said before the answer itself: nobody came
 	spent   sync.Mutex
@@ -155,27 +159,41 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 	if err != nil {
 		return err
 	}
-	if err := a.recall(ctx, req); err != nil {
-		return err
+	a.owner, a.user, a.addr = req.Owner, req.User, req.Addr
+	id := kb.TurnID(kb.NewID("turn", a.began))
+	for try := 1; ; try++ {
+		if err := a.recall(ctx, req); err != nil {
+			return err
+		}
+		a.turn = kb.Turn{
+			ID: id, Session: a.session.ID, Query: query, Condensed: query,
+			Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
+		}
+		a.after, a.reason = kb.StateAI, "timeout" // the reason if it had waited for a human
+		if try == 1 {
+			if err := a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID}); err != nil {
+				return err
+			}
+		}
+		err = a.answer(ctx)
+		if errors.Is(err, errStopped) || err != nil && ctx.Err() != nil && a.turn.Answer != "" {
+			a.turn.Metadata.Interrupted = true
+			return errors.Join(err, a.keep(ctx))
+		}
+		if err != nil {
+			return err
+		}
+		// Nothing was said, and the conversation changed hands: it may be ours
+		// to answer by now.
+		if err = a.end(ctx); a.turn.Answer != "" || kb.KindOf(err) != kb.Conflict || try == maxTries {
+			return err
+		}
 	}
-	a.turn = kb.Turn{
-		ID: kb.TurnID(kb.NewID("turn", a.began)), Session: a.session.ID, Query: query, Condensed: query,
-		Lang: languageOf(query), Sources: []kb.Citation{}, CreatedAt: a.began,
-	}
-	a.after, a.reason = kb.StateAI, "timeout" // the reason if it had waited for a human
-	if err := a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID}); err != nil {
-		return err
-	}
-	err = a.answer(ctx)
-	if errors.Is(err, errStopped) || err != nil && ctx.Err() != nil && a.turn.Answer != "" {
-		a.turn.Metadata.Interrupted = true
-		return errors.Join(err, a.remember(ctx))
-	}
-	if err != nil {
-		return err
-	}
-	return a.end(ctx)
 }
+
+// maxTries bounds how often a message follows a conversation that changes
+// hands; each change is somebody's decision, so a second is rare.
+const maxTries = 3
 
 // answer takes a message that a human is to see out of the way, and sends all
 // others through the graph.
@@ -186,13 +204,14 @@ func (a *answer) answer(ctx context.Context) error {
 			return err
 		}
 	}
+	a.inquire()
 	return a.throughGraph(ctx)
 }
 
 // recall loads the session, or begins one. What is older than the session
 // timeout is not referred to.
 func (a *answer) recall(ctx context.Context, req kb.Question) error {
-	a.owner = req.Owner
+	a.history, a.opening, a.inquiry = nil, "", inquiry{}
 	if req.Session != "" {
 		s, turns, err := a.tenant.Memory.Session(ctx, req.Session, req.Owner, a.engine.cfg.HistoryTurns)
 		if err == nil {
@@ -222,10 +241,17 @@ func (a *answer) say(text string) error {
 }
 
 // end commits the turn, then ends the sequence: an end event means that the
-// turn is durable.
+// turn is durable. If a human took over meanwhile, handoff is the last event.
 func (a *answer) end(ctx context.Context) error {
-	if err := a.remember(ctx); err != nil {
+	if err := a.keep(ctx); err != nil {
 		return err
+	}
+	if a.turn.Metadata.Late {
+		note := textsOf(a.turn.Lang).taken
+		if a.after == kb.StateWaiting {
+			note = textsOf(a.turn.Lang).queued
+		}
+		return a.emit(kb.Event{Type: kb.EventHandoff, Session: a.session.ID, Route: kb.Handoff, Content: note, Metadata: &a.turn.Metadata})
 	}
 	return a.emit(kb.Event{Type: kb.EventEnd, Session: a.session.ID, Route: a.turn.Route, Sources: a.turn.Sources, Metadata: &a.turn.Metadata})
 }
@@ -275,6 +301,15 @@ func cleanQuery(q string) (string, error) {
 		return "", kb.E(kb.Invalid, nil, "query: %d characters are too long for a question; use at most %d, and upload documents instead", n, MaxQueryRunes).With("field", "query")
 	}
 	return q, nil
+}
+
+// language is whom this message is answered: "5678" is in the language of the
+// conversation.
+func (a *answer) language(query string) kb.Lang {
+	if n := len(a.history); n > 0 && !strings.ContainsFunc(query, unicode.IsLetter) {
+		return a.history[n-1].Lang
+	}
+	return languageOf(query)
 }
 
 // languageOf tells whom we answer: Han characters make it Chinese.

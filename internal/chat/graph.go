@@ -46,7 +46,9 @@ func (e *Engine) compile() (runnable, error) {
 	b.lambda(nodeRetrieve, compose.InvokableLambda(step((*answer).retrieve)))
 	b.lambda(nodeDirect, compose.InvokableLambda(last((*answer).direct)))
 	b.lambda(nodeHandoff, compose.InvokableLambda(last((*answer).handOff)))
-	b.lambda(nodeOrder, compose.InvokableLambda(last((*answer).order)))
+	b.lambda(nodeOrder, compose.InvokableLambda(func(ctx context.Context, a *answer) (*schema.Message, error) {
+		return schema.AssistantMessage("", nil), a.order(ctx)
+	}))
 	b.lambda(nodeQuote, compose.InvokableLambda(last((*answer).quote)))
 	b.lambda(nodeAbstain, compose.InvokableLambda(last((*answer).abstain)))
 	b.edge(compose.START, nodeUnderstand)

@@ -1,6 +1,9 @@
 package chat
 
 import (
+	"context"
+	"errors"
+
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
@@ -28,4 +31,39 @@ func (a *answer) waiting() (done bool, err error) {
 	}
 	a.after = a.session.State
 	return true, nil
+}
+
+// keep remembers the turn, whoever has the conversation by now. An answer that
+// a human overtook is kept as late: it moves nothing. A turn that said nothing
+// is kept only if nothing changed; otherwise keep returns kb.Conflict.
+func (a *answer) keep(ctx context.Context) error {
+	err := a.remember(ctx)
+	for range maxTries {
+		state, moved := movedTo(err)
+		if !moved || a.turn.Answer == "" {
+			return err
+		}
+		a.session.State = state
+		switch {
+		case a.intent.act == actCancel:
+			// Taken back, from whomever.
+		case state == kb.StateAI:
+			a.after = kb.StateAI
+		default:
+			a.after = state
+			a.turn.Metadata.Late = a.intent.route != kb.Handoff
+		}
+		err = a.remember(ctx)
+	}
+	return err
+}
+
+// movedTo returns the state a session is in if a turn was refused for it.
+func movedTo(err error) (kb.SessionState, bool) {
+	e, ok := errors.AsType[*kb.Error](err)
+	if !ok || e.Kind != kb.Conflict {
+		return "", false
+	}
+	state, ok := e.Details["state"].(kb.SessionState)
+	return state, ok
 }

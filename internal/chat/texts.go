@@ -10,7 +10,21 @@ type texts struct {
 	cancelled string
 	nobody    string // no human came in time
 	refused   string // the provider will not answer this
-	noOrders  string // there are no orders to look at
+	taken     string // a human has the conversation
+	queued    string // … or will have it
+
+	noOrders    string // there are no orders to look at
+	askOrder    string // which order?
+	askProof    string // of this order (%s): whose is it?
+	unproven    string // that does not prove it, or there is no such order
+	locked      string // too many failures
+	noneOfYours string
+	yourOrders  string
+	orderLine   string
+	orderField  string
+	product     string
+	amount      string
+	status      string
 }
 
 func textsOf(l kb.Lang) texts {
@@ -34,7 +48,21 @@ func textsZh() texts {
 		cancelled: "已取消转人工，由我继续为您服务。请问有什么问题？",
 		nobody:    "抱歉，人工客服暂时没有接入，先由我继续为您服务。",
 		refused:   "抱歉，这个问题我无法回答。如果需要帮助，请回复“转人工”。",
-		noOrders:  "抱歉，我这里暂时查不到订单信息。请回复“转人工”，由人工客服为您查询。",
+		taken:     "人工客服已接手对话，请以人工客服的回复为准。",
+		queued:    "已为您转接人工客服，请以人工客服的回复为准。",
+
+		noOrders:    "抱歉，我这里暂时查不到订单信息。请回复“转人工”，由人工客服为您查询。",
+		askOrder:    "请告诉我要查询的订单号。",
+		askProof:    "为保护您的隐私，查看订单 %s 之前需要核对身份：请回复下单时预留的验证信息（例如手机号后四位）。",
+		unproven:    "订单号与验证信息不匹配，暂时无法显示订单。请核对后重新回复验证信息，或回复“转人工”由人工客服核实。",
+		locked:      "核对失败的次数过多，请稍后再试，或回复“转人工”由人工客服核实。",
+		noneOfYours: "您的账号下没有订单。如有疑问，请回复“转人工”。",
+		yourOrders:  "您最近的订单如下，回复订单号可以查看详情：",
+		orderLine:   "订单 %s",
+		orderField:  "%s：%s",
+		product:     "商品",
+		amount:      "金额",
+		status:      "状态",
 	}
 }
 
@@ -52,6 +80,20 @@ func textsEn() texts {
 		cancelled: "The request for a person is cancelled, and I am here again. What would you like to know?",
 		nobody:    "Sorry, nobody was free to take over. I will go on helping you for now.",
 		refused:   "Sorry, I cannot answer this. If you need help, reply \"talk to a human\".",
-		noOrders:  "Sorry, I cannot look up orders here. Reply \"talk to a human\" and a person will check it for you.",
+		taken:     "A person has taken over the conversation; please go by what they tell you.",
+		queued:    "You are being handed over to a person; please go by what they tell you.",
+
+		noOrders:    "Sorry, I cannot look up orders here. Reply \"talk to a human\" and a person will check it for you.",
+		askOrder:    "Which order is it? Please send me the order number.",
+		askProof:    "To protect your privacy I have to check that order %s is yours: please reply with the verification detail given with the order, for example the last four digits of the phone number.",
+		unproven:    "The order number and the verification detail do not match, so I cannot show the order. Please check and send the verification detail again, or reply \"talk to a human\".",
+		locked:      "There were too many failed checks. Please try again later, or reply \"talk to a human\".",
+		noneOfYours: "There are no orders in your account. If that is wrong, reply \"talk to a human\".",
+		yourOrders:  "Your latest orders; reply with a number to see one:",
+		orderLine:   "Order %s",
+		orderField:  "%s: %s",
+		product:     "Product",
+		amount:      "Amount",
+		status:      "Status",
 	}
 }

@@ -168,6 +168,9 @@ func (a *answer) understandByModel(ctx context.Context) error {
 	if q, err := cleanQuery(r.Question); err == nil {
 		a.turn.Condensed = q
 	}
+	if r.Route == kb.Order && !a.inquireByModel() {
+		r.Route = kb.Knowledge
+	}
 	if r.Route != kb.Knowledge && r.Confidence >= a.engine.cfg.IntentConfidence {
 		a.intent = intent{route: r.Route, confidence: r.Confidence}
 		if r.Route == kb.Direct {
@@ -183,11 +186,4 @@ func (a *answer) understandByModel(ctx context.Context) error {
 func (a *answer) direct() error {
 	a.turn.Route = kb.Direct
 	return a.say(textsOf(a.turn.Lang).direct[a.intent.act])
-}
-
-// order answers questions about an order.
-func (a *answer) order() error {
-	a.turn.Route = kb.Order
-	a.turn.Metadata.Offer = kb.Handoff
-	return a.say(textsOf(a.turn.Lang).noOrders)
 }
