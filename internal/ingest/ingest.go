@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ type documents interface {
 	Text(ctx context.Context, id kb.DocumentID, version int) (kb.Text, error)
 	OpenJobs(ctx context.Context, limit int) ([]kb.Job, error)
 	Job(ctx context.Context, id kb.JobID) (kb.Job, error)
-	Begin(ctx context.Context, jobs []kb.JobID) ([]int, error)
+	Begin(ctx context.Context, jobs []kb.JobID, now time.Time) ([]int, error)
 	Fail(ctx context.Context, job kb.JobID, reason string, now time.Time) error
 	index
 }
@@ -186,7 +187,8 @@ func (in *Ingester) sweepInbox(ctx context.Context) error {
 		}
 		for _, o := range infos {
 			after = o.Key
-			job, err := in.store.Job(ctx, kb.JobID(o.Key[len(prefix):]))
+			id, _, _ := strings.Cut(o.Key[len(prefix):], ".") // a mark of a job goes with it
+			job, err := in.store.Job(ctx, kb.JobID(id))
 			if err != nil && kb.KindOf(err) != kb.NotFound {
 				return err
 			}
@@ -247,13 +249,18 @@ func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, report func(Progre
 
 // fetch gets the bytes of jobs from the inbox until there are enough for one
 // batch. A job whose bytes never came is ended.
-func (in *Ingester) fetch(ctx context.Context, jobs []kb.Job, report func(Progress)) (arrived []work, ended int, err error) {
+func (in *Ingester) fetch(ctx context.Context, jobs []kb.Job, report func(Progress)) (works []work, ended int, err error) {
 	size := 0
 	for _, job := range jobs {
 		data, _, err := in.bucket.Get(ctx, inboxKey(in.tenant, job.ID))
 		switch {
+		case err == nil && arrived(job, data) != nil:
+			ended++
+			if err := in.end(ctx, job, arrived(job, data), report); err != nil {
+				return nil, ended, err
+			}
 		case err == nil:
-			arrived = append(arrived, work{job: job, data: data})
+			works = append(works, work{job: job, data: data})
 		case !errors.Is(err, objstore.ErrNotExist):
 			return nil, ended, fmt.Errorf("get file of job %s: %w", job.ID, err)
 		case time.Since(job.Updated) > missingAfter:
@@ -266,7 +273,7 @@ func (in *Ingester) fetch(ctx context.Context, jobs []kb.Job, report func(Progre
 			break
 		}
 	}
-	return arrived, ended, nil
+	return works, ended, nil
 }
 
 // begin counts a try of each job, ends those that had too many, and leaves out
@@ -276,7 +283,7 @@ func (in *Ingester) begin(ctx context.Context, works []work, report func(Progres
 	for i, w := range works {
 		ids[i] = w.job.ID
 	}
-	tries, err := in.store.Begin(ctx, ids)
+	tries, err := in.store.Begin(ctx, ids, time.Now())
 	if err != nil {
 		return nil, 0, err
 	}

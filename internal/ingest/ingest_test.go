@@ -252,11 +252,11 @@ func (m *mortal) die() error {
 	return nil
 }
 
-func (m *mortal) Begin(ctx context.Context, jobs []kb.JobID) ([]int, error) {
+func (m *mortal) Begin(ctx context.Context, jobs []kb.JobID, now time.Time) ([]int, error) {
 	if err := m.die(); err != nil {
 		return nil, err
 	}
-	return m.documents.Begin(ctx, jobs)
+	return m.documents.Begin(ctx, jobs, now)
 }
 
 func (m *mortal) Reserve(ctx context.Context, jobs []kb.JobID, counts []int) ([]kb.ChunkID, error) {

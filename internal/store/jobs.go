@@ -50,13 +50,14 @@ func (s *Store) OpenJobs(ctx context.Context, limit int) (js []kb.Job, err error
 }
 
 // Begin marks jobs as being worked on and returns which try this is of each,
-// 1 for the first; 0 for a job that has ended meanwhile.
-func (s *Store) Begin(ctx context.Context, jobs []kb.JobID) (tries []int, err error) {
+// 1 for the first; 0 for a job that has ended meanwhile. now says until when
+// somebody had it.
+func (s *Store) Begin(ctx context.Context, jobs []kb.JobID, now time.Time) (tries []int, err error) {
 	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
 		tries = make([]int, len(jobs))
 		for i, id := range jobs {
 			err := c.Query(func(r *tenant.Row) error { tries[i] = r.Int(0); return nil },
-				`UPDATE versions SET status = 'processing', tries = tries + 1 WHERE job = ? AND status IN ('pending', 'processing') RETURNING tries`, id)
+				`UPDATE versions SET status = 'processing', tries = tries + 1, updated_at = ? WHERE job = ? AND status IN ('pending', 'processing') RETURNING tries`, now, id)
 			if err != nil {
 				return err
 			}

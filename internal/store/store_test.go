@@ -55,7 +55,7 @@ func submit(t *testing.T, s *Store, name, sha string, replaces kb.DocumentID) kb
 func stage(t *testing.T, s *Store, sub kb.Submitted, texts ...string) (int64, kb.Published) {
 	t.Helper()
 	ctx := t.Context()
-	if _, err := s.Begin(ctx, []kb.JobID{sub.Job}); err != nil {
+	if _, err := s.Begin(ctx, []kb.JobID{sub.Job}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	firsts, err := s.Reserve(ctx, []kb.JobID{sub.Job}, []int{len(texts)})
@@ -234,7 +234,7 @@ func TestADocumentDeletedWhileItIsIngestedStaysDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Begin(ctx, []kb.JobID{gone.Job, stays.Job}); err != nil {
+	if _, err := s.Begin(ctx, []kb.JobID{gone.Job, stays.Job}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DeleteDocument(ctx, gone.Document); err != nil {
