@@ -132,7 +132,7 @@ type route struct {
 // test holds the two together.
 func (s *Server) routes() []route {
 	type m = map[string]handlerFunc
-	return []route{
+	return append([]route{
 		{"/chat", m{"POST": s.chatPost, "GET": s.chatGet}},
 		{"/api/v1/documents", m{"POST": s.documentPost, "GET": s.documentList}},
 		{"/api/v1/documents/{id}", m{"GET": s.documentGet, "DELETE": s.documentDelete}},
@@ -145,7 +145,7 @@ func (s *Server) routes() []route {
 		{"/health/ready", m{"GET": s.ready}},
 		{"/metrics", m{"GET": s.metrics}},
 		{"/openapi.json", m{"GET": s.openapi}},
-	}
+	}, s.adminRoutes()...)
 }
 
 func (s *Server) mux(console http.Handler) http.Handler {
