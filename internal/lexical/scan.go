@@ -55,6 +55,17 @@ func scan(text string, s sink) {
 			prev = 0
 			continue
 		}
+		if c >= 0xE4 && c <= 0xE9 && i+2 < len(text) { // most of Chinese, decoded here
+			if b1, b2 := text[i+1], text[i+2]; b1&b2&0xC0 == 0x80 && (b1|b2)&0x40 == 0 {
+				if r := rune(c&0xF)<<12 | rune(b1&0x3F)<<6 | rune(b2&0x3F); r >= 0x4E00 {
+					r = foldHan(r)
+					s.han(r, prev, prevStart, i, i+3)
+					prev, prevStart = r, i
+					i += 3
+					continue
+				}
+			}
+		}
 		r, n := utf8.DecodeRuneInString(text[i:])
 		if r >= 0xF900 && r <= 0xFAFF { // compatibility ideographs
 			r, _ = utf8.DecodeRuneInString(norm.NFKC.String(text[i : i+n]))
@@ -77,8 +88,11 @@ func scan(text string, s sink) {
 
 // isWordRune reports letters and digits beyond ASCII of scripts with spaces.
 func isWordRune(r rune) bool {
-	if r == utf8.RuneError || r >= 0x2E80 && r < 0xFF00 {
-		return r >= 0xA000 && r < 0xAC00 && unicode.IsLetter(r)
+	switch {
+	case r == utf8.RuneError, r >= 0x2000 && r <= 0x206F, r >= 0x2E80 && r < 0xA000, r >= 0xAC00 && r < 0xF900:
+		return false
+	case r >= 0xFF00 && r <= 0xFFEF: // full-width digits and letters, half-width kana and Hangul
+		return r >= 0xFF10 && r <= 0xFF19 || r >= 0xFF21 && r <= 0xFF3A || r >= 0xFF41 && r <= 0xFF5A || r >= 0xFF66
 	}
 	return unicode.IsLetter(r) || unicode.IsNumber(r) || r >= 0x300 && unicode.Is(unicode.M, r)
 }

@@ -1,9 +1,7 @@
 package retrieve
 
 import (
-	"cmp"
 	"math"
-	"slices"
 )
 
 // Signals of the decision to answer.
@@ -125,28 +123,4 @@ func (t *Trace) bestSentence() (best, second *sentence) {
 		}
 	}
 	return best, second
-}
-
-// maxQuotes is one sentence and two more (DESIGN §5.4).
-const maxQuotes = 3
-
-// quotes picks the sentences to give as the answer, from the first n passages.
-func (t *Trace) quotes(n int, answerable float64) []Quote {
-	order := make([]int, 0, len(t.sentences))
-	for i, s := range t.sentences {
-		if s.passage < n && (s.terms != 0 || s.x[fPrev] > 0) {
-			order = append(order, i)
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(t.sentences[b].score, t.sentences[a].score) })
-	order = order[:min(len(order), maxQuotes)]
-	var out []Quote
-	for _, i := range order {
-		s := t.sentences[i]
-		start := t.passages[s.passage].chunk.Start
-		// Sentence scores are log-odds against the best, see package evaluate/train.
-		odds := math.Exp(float64(s.score - t.sentences[order[0]].score))
-		out = append(out, Quote{Passage: s.passage, Start: start + s.Start, End: start + s.End, Score: answerable * odds})
-	}
-	return out
 }

@@ -3,6 +3,7 @@ package retrieve
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // cues counts what a sentence holds of the kinds of answers.
@@ -11,11 +12,32 @@ type cues struct {
 	asks, pronoun                                                                    bool
 }
 
-// surnames are the most frequent Chinese ones, folded.
-const surnames = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚司"
+// isSurname reports the most frequent Chinese ones, folded.
+func isSurname(r rune) bool {
+	switch r {
+	case '王', '李', '张', '刘', '陈', '杨', '黄', '赵', '周', '吴', '徐', '孙', '朱', '马', '胡', '郭', '林', '何', '高',
+		'梁', '郑', '罗', '宋', '谢', '唐', '韩', '曹', '许', '邓', '萧', '冯', '曾', '程', '蔡', '彭', '潘', '袁', '于', '董',
+		'余', '苏', '叶', '吕', '魏', '蒋', '田', '杜', '丁', '沈', '姜', '范', '江', '傅', '钟', '卢', '汪', '戴', '崔', '任',
+		'陆', '廖', '姚', '方', '金', '邱', '夏', '谭', '韦', '贾', '邹', '石', '熊', '孟', '秦', '阎', '薛', '侯', '雷', '白',
+		'龙', '段', '郝', '孔', '邵', '史', '毛', '常', '万', '顾', '赖', '武', '康', '贺', '严', '尹', '钱', '施', '牛', '洪',
+		'龚', '司':
+		return true
+	}
+	return false
+}
 
-// transliterating are characters that foreign names are written with.
-const transliterating = "斯尔特克拉德里亚巴尼布罗马卡伊利维奥格萨莱托西安纳米兰弗埃诺基加达科菲塞瓦迪莫蒂丹洛恩哈曼帕赫鲁丽娜贝凯勒森汉伯阿路易约翰雅各詹姆士威廉乔治查理爱德艾普切茨扎泰沃戈夫耶佩雷桑索奇吉姆杰林肯内"
+// soundsForeign reports characters that foreign names are written with.
+func soundsForeign(r rune) bool {
+	switch r {
+	case '斯', '尔', '特', '克', '拉', '德', '里', '亚', '巴', '尼', '布', '罗', '马', '卡', '伊', '利', '维', '奥', '格',
+		'萨', '莱', '托', '西', '安', '纳', '米', '兰', '弗', '埃', '诺', '基', '加', '达', '科', '菲', '塞', '瓦', '迪', '莫',
+		'蒂', '丹', '洛', '恩', '哈', '曼', '帕', '赫', '鲁', '丽', '娜', '贝', '凯', '勒', '森', '汉', '伯', '阿', '路', '易',
+		'约', '翰', '雅', '各', '詹', '姆', '士', '威', '廉', '乔', '治', '查', '理', '爱', '艾', '普', '切', '茨', '扎', '泰',
+		'沃', '戈', '夫', '耶', '佩', '雷', '桑', '索', '奇', '吉', '杰', '林', '肯', '内':
+		return true
+	}
+	return false
+}
 
 // look reads the cues of a folded sentence in one pass over its runes and a
 // few searches.
@@ -55,11 +77,11 @@ func look(runes []rune, question string) cues {
 		if r == '·' || r == '・' || r == '‧' {
 			c.persons += 2
 		}
-		if strings.ContainsRune(surnames, r) && i+2 < len(runes) && runes[i+1] >= 0x4E00 && runes[i+2] >= 0x4E00 &&
+		if isSurname(r) && i+2 < len(runes) && runes[i+1] >= 0x4E00 && runes[i+2] >= 0x4E00 &&
 			!strings.Contains(question, string(runes[i:i+2])) && !strings.ContainsRune("的了是在和与为有人年", runes[i+1]) {
 			c.people++
 		}
-		if strings.ContainsRune(transliterating, r) {
+		if soundsForeign(r) {
 			if foreign++; foreign == 3 && !strings.Contains(question, string(runes[i-2:i+1])) {
 				c.people++
 				c.foreign++
@@ -169,9 +191,9 @@ func isPunct(r rune) bool {
 
 // unitAfterNumber reports a numeral directly before the first rune of unit.
 func unitAfterNumber(runes []rune, unit string) bool {
-	u := []rune(unit)
+	u, _ := utf8.DecodeRuneInString(unit)
 	for i := 1; i < len(runes); i++ {
-		if runes[i] == u[0] && isNumeral(runes[i-1]) {
+		if runes[i] == u && isNumeral(runes[i-1]) {
 			return true
 		}
 	}

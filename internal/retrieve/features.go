@@ -227,14 +227,13 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	own := within(p.matches, s.Span)
 	x[fPairs] = share(g.pairs(own), g.total)
 	x[fClause] = share(bestClause(p.chunk.Text, s.Span, own, g.w), g.total)
-	folded := string(runes)
 	if q.asked != 0 {
-		x[fRelated] = answersRelation(q.asked, folded)
+		x[fRelated] = answersRelation(q.asked, string(runes))
 	}
 	starts := len(own) > 0 && int(own[0].Start)-s.Start <= 6
 	x[fStart] = flag(starts)
 	if q.define {
-		x[fDefines] = flag(starts && says(folded))
+		x[fDefines] = flag(starts && says(string(runes)))
 		x[fDefHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
 	}
 	x[fShort] = flag(len(runes) < 8)
@@ -384,11 +383,22 @@ func commonSubstring(a, b []rune) (longest int, runs float32) {
 }
 
 func containsRunes(runes []rune, s string) bool {
-	want := []rune(s)
-	for i := 0; i+len(want) <= len(runes); i++ {
-		if string(runes[i:i+len(want)]) == s {
+	first, n := utf8.DecodeRuneInString(s)
+	for i, r := range runes {
+		if r == first && hasRunes(runes[i+1:], s[n:]) {
 			return true
 		}
 	}
 	return false
+}
+
+// hasRunes reports whether runes begin with s.
+func hasRunes(runes []rune, s string) bool {
+	for _, r := range s {
+		if len(runes) == 0 || runes[0] != r {
+			return false
+		}
+		runes = runes[1:]
+	}
+	return true
 }
