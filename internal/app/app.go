@@ -31,17 +31,21 @@ var Version = "dev"
 
 // App is everything of one process. Close it when done.
 type App struct {
-	cfg     config.Config
-	log     *slog.Logger
-	bucket  objstore.Bucket
-	folder  bool // bucket is a folder
-	tenants *tenant.Registry
-	control *store.Control
-	keys    *auth.Keys
-	links   *auth.Links
-	answers answers // who answers questions
-	intake  intake  // who takes files in
-	rootKey string  // the generated key, if this process was the one to generate it
+	cfg      config.Config
+	log      *slog.Logger
+	bucket   objstore.Bucket
+	folder   bool // bucket is a folder
+	tenants  *tenant.Registry
+	control  *store.Control
+	keys     *auth.Keys
+	links    *auth.Links
+	answers  answers // who answers questions
+	intake   intake  // who takes files in
+	settings settings
+	rootKey  string // the generated key, if this process was the one to generate it
+
+	meter   api.Meter                    // counts what the routes do; nil = nobody
+	traceID func(context.Context) string // names a request as the platform does; nil = at random
 
 	mu   sync.Mutex
 	open map[kb.TenantID]*Tenant
@@ -133,7 +137,7 @@ func (a *App) firstStart(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if won {
+	if won && a.cfg.Run.Platform == "local" { // a function has no terminal to show it on, and ROOT_KEY instead
 		a.rootKey = key
 		if err := a.keepRootKey(key); err != nil {
 			return nil, err
@@ -161,8 +165,11 @@ func (a *App) loadKeys(ctx context.Context) ([]auth.Key, error) {
 	if err := a.control.Refresh(ctx); err != nil { // another server may have revoked one
 		return nil, err
 	}
-	stored, _, err := a.control.Load(ctx)
+	stored, kept, err := a.control.Load(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.applySettings(kept); err != nil {
 		return nil, err
 	}
 	keys := make([]auth.Key, len(stored))
@@ -211,6 +218,7 @@ func (a *App) Handler() (*api.Server, error) {
 		MaxBody: int64(a.cfg.Server.MaxBodyBytes), MaxUpload: int64(a.cfg.Server.MaxUploadBytes),
 		ChatPerMinute: a.cfg.RateLimit.ChatPerMinute, PublicMinute: a.cfg.RateLimit.PublicPerMinute,
 		RequestTime: a.cfg.Server.RequestTimeout, Concurrent: a.cfg.Server.MaxConcurrentRequests, SlowRequest: a.cfg.Logging.SlowRequest,
+		Meter: a.meter, TraceID: a.traceID,
 	}
 	if a.cfg.PublicChat() {
 		cfg.PublicTenants = []kb.TenantID{kb.DefaultTenant}

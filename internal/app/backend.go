@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/api"
@@ -19,7 +20,10 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	if err != nil {
 		return api.Tenant{}, err
 	}
+	var watched sync.WaitGroup
+	watched.Go(func() { b.a.watch(ctx) }) // overlaps with what follows
 	err = t.Store.Refresh(ctx)
+	watched.Wait()
 	if kb.KindOf(err) == kb.NotFound { // deleted since it was opened here
 		b.a.forget(id)
 		t, err = b.a.Tenant(ctx, id, create)

@@ -97,6 +97,7 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	a.UseLog(log)
 	for _, w := range cfg.Run.Warnings {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
