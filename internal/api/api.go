@@ -84,6 +84,8 @@ type Config struct {
 	SlowRequest   time.Duration  // from which a request is logged as slow; 0 = never
 	Meter         Meter          // default: none
 	Scrape        http.Handler   // of GET /metrics; nil: nothing is scraped here
+	// TraceID names a request as whoever called us does; nil or "" = at random.
+	TraceID func(context.Context) string
 }
 
 func (c Config) withDefaults() Config {

@@ -56,7 +56,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 func (s *Server) outer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		id := strings.ToLower(rand.Text())
+		id := s.newTraceID(r.Context())
 		r = r.WithContext(context.WithValue(r.Context(), traceKey{}, id))
 		w := &recorder{ResponseWriter: rw}
 		w.Header().Set("X-Request-ID", id)
@@ -73,6 +73,15 @@ func (s *Server) outer(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (s *Server) newTraceID(ctx context.Context) string {
+	if s.cfg.TraceID != nil {
+		if id := s.cfg.TraceID(ctx); id != "" {
+			return id
+		}
+	}
+	return strings.ToLower(rand.Text())
 }
 
 func (s *Server) recover(w *recorder, r *http.Request) {

@@ -1,0 +1,224 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/config"
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/objstore/oss"
+	"github.com/eino-qa/eino-qa/internal/redact"
+	"github.com/eino-qa/eino-qa/internal/serverless/function"
+	"github.com/eino-qa/eino-qa/internal/telemetry"
+	"github.com/eino-qa/eino-qa/internal/telemetry/emf"
+)
+
+// Function is the App of one deployed function. The App is opened within the
+// first invocation, not at the start: then a store that does not answer is an
+// error of that invocation and the next one tries again, where a failing start
+// would have the platform restart the process for ever. Handler, Object and
+// Schedule methods may be called at the same time.
+type Function struct {
+	cfg   config.Config
+	log   *telemetry.Log
+	meter *emf.Meter
+	creds function.Credentials
+
+	mu      sync.Mutex
+	app     *App
+	handler http.Handler
+}
+
+// OpenFunction reads the settings of a function and sets up its log: JSON
+// lines on stdout, which both platforms collect. It opens nothing else.
+func OpenFunction(src config.Source, stdout io.Writer) (*Function, error) {
+	cfg, err := config.Load(src)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Run.Origin["logging.format"] == "" {
+		cfg.Logging.Format = "json"
+	}
+	log, err := telemetry.Open(telemetry.Options{
+		Level: cfg.Logging.Level, Format: cfg.Logging.Format, Stdout: stdout,
+		Wrap: redact.New(cfg.Security.SensitiveFields, cfg.Secrets()).Handler,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Function{cfg: cfg, log: log, meter: emf.New(stdout, cfg.Run.Platform)}, nil
+}
+
+// Config says how this function meets its platform.
+func (f *Function) Config() function.Config {
+	return function.Config{
+		Platform: function.Platform(f.cfg.Run.Platform), Mode: function.Mode(f.cfg.Serverless.InvokeMode),
+		Credentials: &f.creds, Log: f.log.Logger, Spill: f.spill,
+	}
+}
+
+// Handler serves the routes. Requests are sent to the function that has what
+// they need by the gateway; one that is not is told so.
+func (f *Function) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer f.meter.Flush()
+		h, err := f.routes(r.Context())
+		if err != nil {
+			f.log.ErrorContext(r.Context(), "not opened", telemetry.Error(err))
+			if kb.KindOf(err) == kb.Internal {
+				err = kb.E(kb.Unavailable, err, "the store cannot be opened; try again")
+			}
+			function.ErrorOf(r.Context(), err).WriteTo(w)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (f *Function) routes(ctx context.Context) (http.Handler, error) {
+	a, err := f.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.handler == nil {
+		if f.handler, err = a.Handler(); err != nil {
+			f.handler = nil
+			return nil, err
+		}
+	}
+	return f.handler, nil
+}
+
+// open returns the App, opening it if nobody has. One opens, others wait.
+func (f *Function) open(ctx context.Context) (*App, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.app != nil {
+		return f.app, nil
+	}
+	b, folder, err := f.openBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := openOn(ctx, f.cfg, f.log.Logger, b, folder)
+	if err != nil {
+		return nil, err
+	}
+	a.meter, a.traceID = f.meter, requestID
+	if f.cfg.Security.RootKey.Reveal() == "" && len(f.cfg.Security.APIKeys) == 0 {
+		f.log.WarnContext(ctx, "no key is set: nobody can manage keys and tenants; set ROOT_KEY")
+	}
+	f.app = a
+	return a, nil
+}
+
+// openBucket is openBucket without its self-test: ten round trips of every
+// cold start. The function health makes the test, and whatever would break the
+// store for good (versioning) is asked here too.
+func (f *Function) openBucket(ctx context.Context) (b objstore.Bucket, folder bool, err error) {
+	if strings.HasPrefix(f.cfg.Storage.URL, "oss://") {
+		b, err = f.openOSS(ctx)
+	} else {
+		b, folder, err = openRaw(f.cfg)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if b, err = encrypted(f.cfg, b); err != nil {
+		return nil, false, err
+	}
+	if c, ok := b.(objstore.Checker); ok {
+		err = c.Check(ctx)
+	}
+	return b, folder, err
+}
+
+// openOSS opens a bucket with the newest triple that the platform sent. Keys
+// that settings name win.
+func (f *Function) openOSS(ctx context.Context) (objstore.Bucket, error) {
+	if _, err := f.creds.Get(ctx); err != nil {
+		return openOSS(f.cfg)
+	}
+	c, err := oss.ParseURL(withRegion(f.cfg.Storage))
+	if err != nil {
+		return nil, err
+	}
+	c.Credentials = func(ctx context.Context) (oss.Credentials, error) {
+		t, err := f.creds.Get(ctx)
+		// Asked again a minute later: a newer triple may have come with a request.
+		return oss.Credentials{Key: t.AccessKeyID, Secret: t.AccessKeySecret, Token: t.SecurityToken, Expires: time.Now().Add(6 * time.Minute)}, err
+	}
+	return oss.Open(c)
+}
+
+// spillLife is how long the link to a large response works.
+const spillLife = 10 * time.Minute
+
+// spill keeps a response that outgrew the platform and returns a link to it.
+// export/ expires by the bucket's own rule.
+func (f *Function) spill(ctx context.Context, contentType string, body []byte) (string, error) {
+	a, err := f.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	p, ok := a.bucket.(objstore.Presigner)
+	if !ok {
+		return "", errors.New("this store hands out no links")
+	}
+	key := "export/response/" + kb.NewID("res", time.Now()) + extension(contentType)
+	if _, err := a.bucket.Put(ctx, key, bytes.NewReader(body)); err != nil {
+		return "", fmt.Errorf("keep large response: %w", err)
+	}
+	link, err := p.PresignGet(ctx, key, spillLife)
+	return link.URL, err
+}
+
+// extension tells a browser what the object is: a link carries no media type.
+func extension(contentType string) string {
+	switch mt, _, _ := strings.Cut(contentType, ";"); mt {
+	case "application/json":
+		return ".json"
+	case "text/html":
+		return ".html"
+	case "text/plain":
+		return ".txt"
+	}
+	return ""
+}
+
+// Backup is one scheduled run over all tenants. It begins no tenant in the
+// last third of its time; the next run goes on with those left.
+func (f *Function) Backup(ctx context.Context, _ function.ScheduleEvent) error {
+	defer f.meter.Flush()
+	a, err := f.open(f.request(ctx))
+	if err != nil {
+		return err
+	}
+	var begin time.Time
+	if end, ok := ctx.Deadline(); ok {
+		begin = time.Now().Add(time.Until(end) * 2 / 3)
+	}
+	_, err = a.Backup(f.request(ctx), begin)
+	return err
+}
+
+// requestID is the platform's id of the invocation that ctx is of.
+func requestID(ctx context.Context) string {
+	inv, _ := function.InvocationFrom(ctx)
+	return inv.RequestID
+}
+
+// request makes log lines carry the platform's id of this invocation.
+func (f *Function) request(ctx context.Context) context.Context {
+	return telemetry.WithRequest(ctx, requestID(ctx))
+}
