@@ -115,6 +115,9 @@ func openLog(cfg config.Config, stdout, stderr io.Writer) (*telemetry.Log, error
 }
 
 func serve(ctx context.Context, a *App, out io.Writer) error {
+	if err := a.importPlain(ctx, out); err != nil {
+		return err
+	}
 	return a.Serve(ctx, func(ctx context.Context, url string) error {
 		a.Banner(out, url)
 		b := newBar(out, "sample knowledge base")

@@ -120,13 +120,12 @@ func (s *Service) Import(ctx context.Context, id kb.TenantID, path, want string,
 	if facts.Control {
 		return im, kb.E(kb.Unprocessable, nil, "the file is a control database, not that of a tenant")
 	}
-	if fresh {
-		if err := s.cfg.Create(ctx, id); err != nil {
-			return im, err
-		}
-		if h, err = l.Head(ctx); err != nil {
-			return im, classify(id, err)
-		}
+	// Also where it exists: its maker may have been killed before it had tables.
+	if err := s.cfg.Create(ctx, id); err != nil {
+		return im, err
+	}
+	if h, err = l.Head(ctx); err != nil {
+		return im, classify(id, err)
 	}
 	im = Imported{Tenant: id, Rows: facts.Rows(), Facts: facts}
 	im.Now, err = s.replace(ctx, id, l, h, file)
