@@ -31,17 +31,18 @@ var Version = "dev"
 
 // App is everything of one process. Close it when done.
 type App struct {
-	cfg     config.Config
-	log     *slog.Logger
-	bucket  objstore.Bucket
-	folder  bool // bucket is a folder
-	tenants *tenant.Registry
-	control *store.Control
-	keys    *auth.Keys
-	links   *auth.Links
-	answers answers // who answers questions
-	intake  intake  // who takes files in
-	rootKey string  // the generated key, if this process was the one to generate it
+	cfg      config.Config
+	log      *slog.Logger
+	bucket   objstore.Bucket
+	folder   bool // bucket is a folder
+	tenants  *tenant.Registry
+	control  *store.Control
+	keys     *auth.Keys
+	links    *auth.Links
+	answers  answers // who answers questions
+	intake   intake  // who takes files in
+	settings settings
+	rootKey  string // the generated key, if this process was the one to generate it
 
 	meter   api.Meter                    // counts what the routes do; nil = nobody
 	traceID func(context.Context) string // names a request as the platform does; nil = at random
@@ -164,8 +165,11 @@ func (a *App) loadKeys(ctx context.Context) ([]auth.Key, error) {
 	if err := a.control.Refresh(ctx); err != nil { // another server may have revoked one
 		return nil, err
 	}
-	stored, _, err := a.control.Load(ctx)
+	stored, kept, err := a.control.Load(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.applySettings(kept); err != nil {
 		return nil, err
 	}
 	keys := make([]auth.Key, len(stored))
