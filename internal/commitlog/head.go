@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/superfly/ltx"
 
@@ -29,30 +30,29 @@ func (l *Log) Head(ctx context.Context) (Head, error) {
 
 // HeadAfter is Head for who knows that generation known exists.
 func (l *Log) HeadAfter(ctx context.Context, known uint64) (Head, error) {
-	// Most tenants were never swapped: their only pointer is read while the
+	// Few tenants were ever swapped: the first pointers are read while the
 	// listing is under way, which saves a cold start one round trip.
+	const guesses = 3
 	guess := max(known, 1)
-	type answer struct {
-		h   Head
-		err error
+	var heads [guesses]Head
+	var errs [guesses]error
+	var wg sync.WaitGroup
+	for i := range heads {
+		wg.Go(func() { heads[i], errs[i] = l.readHead(ctx, guess+uint64(i)) })
 	}
-	first := make(chan answer, 1)
-	go func() {
-		h, err := l.readHead(ctx, guess)
-		first <- answer{h, err}
-	}()
 	infos, _, err := l.list(ctx, l.headPrefix(), l.headKey(guess), 0)
-	gen := lastGeneration(infos)
-	a := <-first
-	switch {
+	wg.Wait()
+	gen := max(lastGeneration(infos), guess)
+	switch i := gen - guess; {
 	case err != nil:
 		return Head{}, fmt.Errorf("read head of %s: %w", l.prefix, err)
-	case gen > guess:
+	case i >= guesses || errors.Is(errs[i], objstore.ErrNotExist) && i > 0: // listed after it was looked for
 		return l.readHead(ctx, gen)
-	case errors.Is(a.err, objstore.ErrNotExist):
+	case errors.Is(errs[i], objstore.ErrNotExist):
 		return Head{}, fmt.Errorf("%s: %w", l.prefix, ErrNoTenant)
+	default:
+		return heads[i], errs[i]
 	}
-	return a.h, a.err
 }
 
 func (l *Log) readHead(ctx context.Context, gen uint64) (Head, error) {

@@ -3,9 +3,12 @@ package logvfs
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -160,5 +163,38 @@ func BenchmarkCommitBytes(b *testing.B) {
 		commit(b, db, chatTurn(i))
 		b.ReportMetric(float64(one), "bytes/update")
 		b.ReportMetric(float64(m.Usage().In), "bytes/turn")
+	}
+}
+
+// BenchmarkOpenTenants reports what a small open tenant takes of memory: with
+// its connections, and after Rest.
+func BenchmarkOpenTenants(b *testing.B) {
+	resident := func() float64 {
+		runtime.GC()
+		debug.FreeOSMemory()
+		raw, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			b.Skip("needs /proc")
+		}
+		var size, pages int64
+		fmt.Sscan(string(raw), &size, &pages)
+		return float64(pages * int64(os.Getpagesize()))
+	}
+	for b.Loop() {
+		const n = 200
+		cache := NewCache(defaultCacheBytes)
+		before := resident()
+		var dbs []*DB
+		for range n {
+			db := openDB(b, new(mem.Bucket), Config{Cache: cache})
+			commit(b, db, chatSchema)
+			read(b, db, "SELECT count(*) FROM turn")
+			dbs = append(dbs, db)
+		}
+		b.ReportMetric((resident()-before)/n/1024, "KiB-open")
+		for _, db := range dbs {
+			db.Rest()
+		}
+		b.ReportMetric((resident()-before)/n/1024, "KiB-resting")
 	}
 }

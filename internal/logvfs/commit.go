@@ -214,7 +214,7 @@ func (db *DB) tidy(ctx context.Context) {
 		return
 	}
 	st := im.stateOf(im.current())
-	if st.TXID%db.log.Config().CompactEvery != 0 || st.TXID == db.tidied {
+	if st.TXID%db.log.Config().CompactEvery != 0 || db.tidied.Swap(uint64(st.TXID)) == uint64(st.TXID) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.log.Config().CommitTimeout)
@@ -222,7 +222,6 @@ func (db *DB) tidy(ctx context.Context) {
 	if err := db.log.Tidy(ctx, st); err != nil {
 		db.event(EventUntidy)
 	}
-	db.tidied = st.TXID
 }
 
 // closure runs one request between savepoints: what it returns decides

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
 // conn is one SQLite connection and its file.
@@ -38,6 +40,9 @@ func (db *DB) open(ctx context.Context, im *image, v *view, writer bool) (*conn,
 	c := &conn{Conn: sc, f: f}
 	if err := db.prepare(c); err != nil {
 		c.Close()
+		if f.err == nil && ctx.Err() == nil {
+			return nil, kb.E(kb.Internal, err, "the database cannot be opened") // not the store's fault
+		}
 		return nil, fmt.Errorf("prepare connection: %w", errors.Join(err, f.err))
 	}
 	return c, nil

@@ -68,6 +68,7 @@ type DB struct {
 	fs      *fileSystem
 	vfsName string
 	conns   atomic.Uint64
+	tidied  atomic.Uint64 // the last commit that was compacted on the way
 
 	mu     sync.Mutex
 	im     *image // nil: to be loaded
@@ -81,7 +82,6 @@ type DB struct {
 	rtt     time.Duration // moving average; of the leader
 	foreign time.Time     // when another instance's commit was last met; of the leader
 	resume  time.Time     // the next commit waits until then; of the leader
-	tidied  ltx.TXID      // the last commit that was compacted on the way; of the leader
 }
 
 // turn is a lock that can be waited for with a context.
@@ -267,4 +267,21 @@ func (db *DB) Close() error {
 	}
 	vfs.Unregister(db.vfsName)
 	return nil
+}
+
+// Rest closes the connections that nobody uses, which are most of what an idle
+// tenant takes; they are opened again, in a millisecond, when they are needed.
+// Pages stay as long as the cache keeps them.
+func (db *DB) Rest() {
+	db.mu.Lock()
+	idle := db.idle
+	db.idle = nil
+	db.mu.Unlock()
+	for _, c := range idle {
+		c.Close()
+	}
+	if db.queue.claim() {
+		db.closeWriter()
+		db.queue.leave()
+	}
 }

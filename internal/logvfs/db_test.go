@@ -307,3 +307,36 @@ func TestADatabaseCanShrink(t *testing.T) {
 		t.Errorf("other instance: integrity_check = %s", got)
 	}
 }
+
+func TestARestingDatabaseWakesByItself(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, new(mem.Bucket), Config{})
+	commit(t, db, "CREATE TABLE k(v)")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 20 {
+				if i == 0 {
+					db.Rest()
+					continue
+				}
+				commit(t, db, "INSERT INTO k VALUES(1)")
+				read(t, db, "SELECT count(*) FROM k")
+			}
+		})
+	}
+	wg.Wait()
+	db.Rest()
+	if got := read(t, db, "SELECT count(*) FROM k"); got != "60" {
+		t.Errorf("%s rows, want 60", got)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Read(t.Context(), exec("SELECT 1")); err == nil {
+		t.Error("read after Close succeeded")
+	}
+	if err := db.Commit(t.Context(), "", exec("SELECT 1")); err == nil {
+		t.Error("commit after Close succeeded")
+	}
+}

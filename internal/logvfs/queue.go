@@ -95,6 +95,17 @@ func (q *queue) leave() (last bool) {
 	return q.closed && !q.leading
 }
 
+// claim makes the caller the leader if nobody is, without a batch; leave ends it.
+func (q *queue) claim() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.leading || q.closed {
+		return false
+	}
+	q.leading = true
+	return true
+}
+
 // shut refuses new requests; those in the queue are still led to their end.
 // last means that there are none.
 func (q *queue) shut() (last bool) {
@@ -113,7 +124,8 @@ func (q *queue) shut() (last bool) {
 //
 // fn may run any number of times, on newer states; it must have no effect but
 // on the connection, and hand its results out only after Commit returned nil.
-// It may use savepoints, not BEGIN, COMMIT or ROLLBACK. ctx ends the waiting
+// It may use savepoints, not BEGIN, COMMIT or ROLLBACK, and must not call
+// Commit, which would wait for itself. ctx ends the waiting
 // and interrupts fn; a commit on its way to the store is waited for.
 //
 // Errors of kind Unavailable have a "reason" in their details; after
@@ -156,6 +168,11 @@ func (db *DB) commit(ctx context.Context, r *request) error {
 
 // lead runs one batch, which has r as its first.
 func (db *DB) lead(r *request) {
+	db.leadBatch(r)
+	db.tidy(r.ctx) // the next leader is at work already
+}
+
+func (db *DB) leadBatch(r *request) {
 	defer func() {
 		if db.queue.leave() {
 			db.closeWriter()
@@ -168,7 +185,6 @@ func (db *DB) lead(r *request) {
 		return
 	}
 	db.runBatch(db.queue.take())
-	db.tidy(r.ctx)
 }
 
 // take1 takes r alone out of the queue.
