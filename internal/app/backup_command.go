@@ -17,6 +17,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/backup"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/storage"
 	"github.com/eino-qa/eino-qa/internal/store"
 )
 
@@ -422,7 +423,7 @@ func (o *operator) rekey(ctx context.Context) error {
 	if !o.cfg.Security.Encryption.Enabled {
 		return kb.E(kb.Invalid, nil, "security.encryption.enabled is false: there is nothing to wrap")
 	}
-	raw, _, err := openRaw(o.cfg)
+	raw, _, err := storage.Open(o.cfg, nil)
 	if err != nil {
 		return err
 	}

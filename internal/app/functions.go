@@ -14,9 +14,9 @@ import (
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
-	"github.com/eino-qa/eino-qa/internal/objstore/oss"
 	"github.com/eino-qa/eino-qa/internal/redact"
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
+	"github.com/eino-qa/eino-qa/internal/storage"
 	"github.com/eino-qa/eino-qa/internal/telemetry"
 	"github.com/eino-qa/eino-qa/internal/telemetry/emf"
 )
@@ -30,7 +30,7 @@ type Function struct {
 	cfg   config.Config
 	log   *telemetry.Log
 	meter *emf.Meter
-	creds function.Credentials
+	creds function.Credentials // of Function Compute's role
 
 	mu      sync.Mutex
 	app     *App
@@ -126,12 +126,11 @@ func (f *Function) open(ctx context.Context) (*App, error) {
 // cold start. The function health makes the test, and whatever would break the
 // store for good (versioning) is asked here too.
 func (f *Function) openBucket(ctx context.Context) (b objstore.Bucket, folder bool, err error) {
-	if strings.HasPrefix(f.cfg.Storage.URL, "oss://") {
-		b, err = f.openOSS(ctx)
-	} else {
-		b, folder, err = openRaw(f.cfg)
+	var keys storage.Keys
+	if _, err := f.creds.Get(ctx); err == nil && strings.HasPrefix(f.cfg.Storage.URL, "oss://") {
+		keys = f.creds.Keys
 	}
-	if err != nil {
+	if b, folder, err = storage.Open(f.cfg, keys); err != nil {
 		return nil, false, err
 	}
 	if b, err = encrypted(f.cfg, b); err != nil {
@@ -141,24 +140,6 @@ func (f *Function) openBucket(ctx context.Context) (b objstore.Bucket, folder bo
 		err = c.Check(ctx)
 	}
 	return b, folder, err
-}
-
-// openOSS opens a bucket with the newest triple that the platform sent. Keys
-// that settings name win.
-func (f *Function) openOSS(ctx context.Context) (objstore.Bucket, error) {
-	if _, err := f.creds.Get(ctx); err != nil {
-		return openOSS(f.cfg)
-	}
-	c, err := oss.ParseURL(withRegion(f.cfg.Storage))
-	if err != nil {
-		return nil, err
-	}
-	c.Credentials = func(ctx context.Context) (oss.Credentials, error) {
-		t, err := f.creds.Get(ctx)
-		// Asked again a minute later: a newer triple may have come with a request.
-		return oss.Credentials{Key: t.AccessKeyID, Secret: t.AccessKeySecret, Token: t.SecurityToken, Expires: time.Now().Add(6 * time.Minute)}, err
-	}
-	return oss.Open(c)
 }
 
 // spillLife is how long the link to a large response works.

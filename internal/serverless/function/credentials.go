@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -49,6 +50,16 @@ func (c *Credentials) Get(context.Context) (Triple, error) {
 		return Triple{}, kb.E(kb.Unavailable, nil, "the platform sent no credentials: give the function a role (s.yaml: role)")
 	}
 	return c.cur, nil
+}
+
+// freshFor is how long a triple is used before Keys is asked again: 5 minutes
+// more than a client of OSS asks early, so about once a minute.
+const freshFor = 6 * time.Minute
+
+// Keys is Get in the form that package storage asks for.
+func (c *Credentials) Keys(ctx context.Context) (key, secret, token string, expires time.Time, err error) {
+	t, err := c.Get(ctx)
+	return t.AccessKeyID, t.AccessKeySecret, t.SecurityToken, time.Now().Add(freshFor), err
 }
 
 // TakeTriple returns the STS triple of FC's request headers, in h or in a

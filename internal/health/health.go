@@ -1,0 +1,188 @@
+// Package health is the function that tells how the parts are. It links the
+// clients of the store and nothing else: models, Milvus and Redis are asked
+// whether they can be reached, by HTTP and TCP, and only by GET /health.
+package health
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eino-qa/eino-qa/internal/api"
+	"github.com/eino-qa/eino-qa/internal/auth"
+	"github.com/eino-qa/eino-qa/internal/config"
+	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/redact"
+	"github.com/eino-qa/eino-qa/internal/serverless/function"
+	"github.com/eino-qa/eino-qa/internal/storage"
+	"github.com/eino-qa/eino-qa/internal/telemetry"
+)
+
+// Function is the function of one process. Its methods may be called at the
+// same time.
+type Function struct {
+	cfg    config.Config
+	log    *telemetry.Log
+	creds  function.Credentials
+	client *http.Client
+
+	mu     sync.Mutex
+	bucket objstore.Bucket
+	tested bool // the bucket passed the self-test
+}
+
+// Open reads the settings. It opens nothing.
+func Open(src config.Source, stdout io.Writer) (*Function, error) {
+	cfg, err := config.Load(src)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Run.Origin["logging.format"] == "" {
+		cfg.Logging.Format = "json"
+	}
+	log, err := telemetry.Open(telemetry.Options{
+		Level: cfg.Logging.Level, Format: cfg.Logging.Format, Stdout: stdout,
+		Wrap: redact.New(cfg.Security.SensitiveFields, cfg.Secrets()).Handler,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// A probe must not follow anybody anywhere.
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &Function{cfg: cfg, log: log, client: client}, nil
+}
+
+// Config says how this function meets its platform.
+func (f *Function) Config() function.Config {
+	return function.Config{
+		Platform: function.Platform(f.cfg.Run.Platform), Mode: function.Mode(f.cfg.Serverless.InvokeMode),
+		Credentials: &f.creds, Log: f.log.Logger,
+	}
+}
+
+// Handler serves /health and below as every other function does.
+func (f *Function) Handler(version string) http.Handler {
+	keys := auth.NewKeys(nil, func(context.Context) ([]auth.Key, error) { return nil, nil })
+	trace := func(ctx context.Context) string {
+		inv, _ := function.InvocationFrom(ctx)
+		return inv.RequestID
+	}
+	return api.New(api.Config{Version: version, TraceID: trace}, keys, nil, f, http.NotFoundHandler(), f.log.Logger)
+}
+
+// Tenant implements api.Backend: here are none.
+func (f *Function) Tenant(context.Context, kb.TenantID, bool) (api.Tenant, error) {
+	return api.Tenant{}, kb.E(kb.NotFound, nil, "this function only tells how the parts are: send requests to the functions chat and admin")
+}
+
+// probeTime bounds one look at all parts: less than the least that load
+// balancers wait, 5 s.
+const probeTime = 4 * time.Second
+
+// Health implements api.Backend.
+func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	parts := map[string]api.Health{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	check := func(name string, probe func(context.Context) error) {
+		wg.Go(func() {
+			h := api.Health{Status: "up"}
+			if err := probe(ctx); err != nil {
+				f.log.WarnContext(ctx, "part is down", "part", name, telemetry.Error(err))
+				h = api.Health{Status: "down", Message: "the " + name + " does not answer"}
+			}
+			mu.Lock()
+			parts[name] = h
+			mu.Unlock()
+		})
+	}
+	for _, p := range f.cfg.Features() {
+		switch {
+		case !p.On:
+			parts[p.Name] = api.Health{Status: "off", Message: p.Detail}
+		case p.Name == "store":
+			check(p.Name, f.store)
+		case p.Name == "milvus":
+			check(p.Name, dial(f.cfg.Milvus.Address()))
+		case p.Name == "cache" && f.cfg.Cache.Type == "redis":
+			check(p.Name, dial(f.cfg.Cache.Redis.Address()))
+		case strings.HasSuffix(p.Name, " model"):
+			check(p.Name, f.models)
+		default:
+			parts[p.Name] = api.Health{Status: "up"}
+		}
+	}
+	wg.Wait()
+	return parts, parts["store"].Status == "up"
+}
+
+// store asks the store for a list; the first time it makes the self-test for
+// the functions that must not take the time.
+func (f *Function) store(ctx context.Context) error {
+	b, tested, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	if tested {
+		_, _, err := b.List(ctx, "control/", "", 1)
+		return err
+	}
+	if err := objstore.SelfTest(ctx, b, "selftest"); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.tested = true
+	f.mu.Unlock()
+	return nil
+}
+
+func (f *Function) open(ctx context.Context) (objstore.Bucket, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bucket != nil {
+		return f.bucket, f.tested, nil
+	}
+	var keys storage.Keys
+	if _, err := f.creds.Get(ctx); err == nil && strings.HasPrefix(f.cfg.Storage.URL, "oss://") {
+		keys = f.creds.Keys
+	}
+	b, _, err := storage.Open(f.cfg, keys)
+	if err != nil {
+		return nil, false, err
+	}
+	f.bucket = b
+	return b, false, nil
+}
+
+// models asks the provider for anything without a key: any answer will do.
+func (f *Function) models(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, f.cfg.DashScope.BaseURL, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("probe models: %w", err)
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("probe models: %w", err)
+	}
+	return res.Body.Close()
+}
+
+// dial returns a probe that connects and hangs up.
+func dial(addr string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("probe %s: %w", addr, err)
+		}
+		return c.Close()
+	}
+}
