@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +53,11 @@ type Tenant struct {
 	Ingester      Ingester
 	Documents     Documents
 	Conversations Conversations
+	Orders        Orders
+	Handoffs      Handoffs
+	Sessions      Sessions
+	Feedback      Feedback
+	Settings      Settings
 }
 
 // Backend opens tenants and tells how the parts beneath are.
@@ -80,12 +87,14 @@ type Config struct {
 	MaxUpload     int64          // bytes of a document; default 10 MiB
 	RequestTime   time.Duration  // budget of a request that is not a stream; default 30 s
 	StreamTime    time.Duration  // longest stream; default 5 minutes
+	HandoffTime   time.Duration  // a human who is waited for comes within; default 5 minutes
+	Models        Models         // nil: none are configured
 	Concurrent    int            // requests at once; 0 = no limit
 	SlowRequest   time.Duration  // from which a request is logged as slow; 0 = never
 	Meter         Meter          // default: none
-	Scrape        http.Handler   // of GET /metrics; nil: nothing is scraped here
 	// TraceID names a request as whoever called us does; nil or "" = at random.
 	TraceID func(context.Context) string
+	Scrape  http.Handler // of GET /metrics; nil: nothing is scraped here
 }
 
 func (c Config) withDefaults() Config {
@@ -93,6 +102,7 @@ func (c Config) withDefaults() Config {
 	c.MaxUpload = cmp.Or(c.MaxUpload, 10<<20)
 	c.RequestTime = cmp.Or(c.RequestTime, 30*time.Second)
 	c.StreamTime = cmp.Or(c.StreamTime, 5*time.Minute)
+	c.HandoffTime = cmp.Or(c.HandoffTime, 5*time.Minute)
 	if c.Meter == nil {
 		c.Meter = noMeter{}
 	}
@@ -109,11 +119,14 @@ type Server struct {
 	limits  ratelimit.Limiter
 	running atomic.Int64 // requests being served
 	handler http.Handler
+
+	stop     sync.Once
+	stopping chan struct{} // closed by Stop
 }
 
 // New returns the handler of all routes. console serves what no route claims.
 func New(cfg Config, keys *auth.Keys, links *auth.Links, backend Backend, console http.Handler, log *slog.Logger) *Server {
-	s := &Server{cfg: cfg.withDefaults(), keys: keys, links: links, backend: backend, log: log}
+	s := &Server{cfg: cfg.withDefaults(), keys: keys, links: links, backend: backend, log: log, stopping: make(chan struct{})}
 	s.handler = s.outer(s.mux(console))
 	return s
 }
@@ -147,7 +160,7 @@ func (s *Server) routes() []route {
 		{"/health/ready", m{"GET": s.ready}},
 		{"/metrics", m{"GET": s.metrics}},
 		{"/openapi.json", m{"GET": s.openapi}},
-	}, s.adminRoutes()...)
+	}, slices.Concat(s.adminRoutes(), s.serviceRoutes())...)
 }
 
 func (s *Server) mux(console http.Handler) http.Handler {

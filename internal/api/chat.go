@@ -74,7 +74,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, p auth.Principal, 
 	if err := s.limit(w, "chat "+string(t.ID), s.cfg.ChatPerMinute); err != nil {
 		return err
 	}
-	question := kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p)}
+	user, err := s.user(r, t)
+	if err != nil {
+		return err
+	}
+	question := kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r))}
 	if req.Stream {
 		return s.stream(w, r, t, question)
 	}
@@ -89,8 +93,14 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, p auth.Principal, 
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// owner is whom a session belongs to: the key, or nobody for a visitor.
-func owner(p auth.Principal) string { return p.KeyID }
+// owner is whom a session belongs to: the key, and the user it speaks for; or
+// nobody for a visitor.
+func owner(p auth.Principal, user string) string {
+	if p.Public() || user == "" {
+		return p.KeyID
+	}
+	return p.KeyID + "/" + user
+}
 
 // checkSession bounds ids that callers choose.
 func checkSession(id kb.SessionID) error {
@@ -112,8 +122,15 @@ func drain(events func(func(kb.Event, error) bool)) (kb.Answer, error) {
 		switch ev.Type {
 		case kb.EventStart:
 			a.Session = ev.Session
-		case kb.EventChunk, kb.EventHandoff:
+		case kb.EventChunk:
 			a.Answer += ev.Content
+		case kb.EventHandoff:
+			if ev.Metadata == nil {
+				a.Answer += ev.Content
+				continue
+			}
+			// The last one: a human took over, and the answer is late.
+			a.Answer, a.Route, a.Metadata, a.Sources = ev.Content, ev.Route, *ev.Metadata, []kb.Citation{}
 		case kb.EventReplace:
 			a.Answer = ev.Content
 		case kb.EventEnd:

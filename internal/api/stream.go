@@ -71,7 +71,7 @@ func (s *sse) send(ev kb.Event) error {
 		s.turn = ev.Turn
 	}
 	s.n++
-	if ev.Type == kb.EventEnd {
+	if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
 		s.n = endAt
 	}
 	return s.write(fmt.Sprintf("id: %s.%d\ndata: %s\n", s.turn, s.n, data))
@@ -116,7 +116,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 			out = newSSE(w)
 			defer out.beat()()
 		}
-		if ev.Type == kb.EventEnd {
+		if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
 			s.count(ev.Route, *ev.Metadata)
 		}
 		s.sign(t.ID, ev.Sources)
@@ -178,6 +178,9 @@ func replay(t kb.Turn) []kb.Event {
 	evs := []kb.Event{{Type: kb.EventStart, Session: t.Session, Turn: t.ID}}
 	if len(t.Sources) > 0 {
 		evs = append(evs, kb.Event{Type: kb.EventSources, Sources: t.Sources})
+	}
+	if t.Metadata.Late { // nobody is to go by it
+		return append(evs, kb.Event{Type: kb.EventHandoff, Session: t.Session, Route: kb.Handoff, Metadata: &t.Metadata})
 	}
 	return slices.Concat(evs, []kb.Event{
 		{Type: kb.EventReplace, Content: t.Answer},

@@ -3,6 +3,8 @@
 package app
 
 import (
+	"context"
+	"iter"
 	"log/slog"
 
 	"github.com/eino-qa/eino-qa/internal/api"
@@ -10,6 +12,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/llm"
+	"github.com/eino-qa/eino-qa/internal/store"
 )
 
 // answers is what answers questions. Functions that answer none are built with
@@ -33,7 +36,59 @@ func openAnswers(cfg config.Config, log *slog.Logger) (x answers, err error) {
 
 // of returns the chat of one tenant.
 func (x answers) of(id kb.TenantID, t *Tenant) api.Chat {
-	return x.engine.For(chat.Tenant{ID: id, Memory: t.Store, Retriever: finder{t.Retrieve}})
+	return choosing{x, t.Store, chat.Tenant{ID: id, Memory: t.Store, Retriever: finder{t.Retrieve}, Orders: t.Store}}
+}
+
+// choosing answers with the model that the tenant chose: it is one row of the
+// tenant's database, read again for each question, so a switch counts for
+// every instance from its next one on.
+type choosing struct {
+	answers
+	store  *store.Store
+	tenant chat.Tenant
+}
+
+func (c choosing) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, error] {
+	return func(yield func(kb.Event, error) bool) {
+		t := c.tenant
+		if c.models != nil {
+			model, err := c.store.Setting(ctx, api.ChatModel)
+			if err != nil {
+				yield(kb.Event{}, err)
+				return
+			}
+			// One that the provider of today does not offer was chosen before the
+			// settings changed: theirs counts.
+			if model != "" && c.models.CheckModel(llm.OpChat, model) == nil {
+				t.Model = model
+			}
+		}
+		c.engine.For(t).Answer(ctx, q)(yield)
+	}
+}
+
+// catalogue lists the models for package api, nil without any.
+func (x answers) catalogue() api.Models {
+	if x.models == nil {
+		return nil
+	}
+	return catalogue{x.models}
+}
+
+type catalogue struct{ models *llm.Client }
+
+func (c catalogue) CheckModel(kind, id string) error { return c.models.CheckModel(llm.Op(kind), id) }
+
+func (c catalogue) Models() (out []api.Model) {
+	seen := map[llm.Op]bool{}
+	for _, m := range c.models.Models() {
+		out = append(out, api.Model{
+			ID: m.ID, Type: string(m.Op), Provider: string(m.Provider), Context: m.Context, MaxInput: m.MaxInput, MaxOutput: m.MaxOutput,
+			Dimensions: m.Dimensions, BatchRows: m.BatchRows, Price: api.Price(m.Price), Default: !seen[m.Op],
+		})
+		seen[m.Op] = true
+	}
+	return out
 }
 
 func (x answers) close() {

@@ -19,6 +19,8 @@ func openAnswers(config.Config, *slog.Logger) (answers, error) { return answers{
 
 func (answers) of(kb.TenantID, *Tenant) api.Chat { return silent{} }
 
+func (answers) catalogue() api.Models { return nil }
+
 func (answers) close() {}
 
 // silent answers a request that was sent to the wrong function.

@@ -218,6 +218,7 @@ func (a *App) Handler() (*api.Server, error) {
 		MaxBody: int64(a.cfg.Server.MaxBodyBytes), MaxUpload: int64(a.cfg.Server.MaxUploadBytes),
 		ChatPerMinute: a.cfg.RateLimit.ChatPerMinute, PublicMinute: a.cfg.RateLimit.PublicPerMinute,
 		RequestTime: a.cfg.Server.RequestTimeout, Concurrent: a.cfg.Server.MaxConcurrentRequests, SlowRequest: a.cfg.Logging.SlowRequest,
+		HandoffTime: a.cfg.Handoff.Timeout, Models: a.answers.catalogue(),
 		Meter: a.meter, TraceID: a.traceID,
 	}
 	if a.cfg.PublicChat() {

@@ -31,7 +31,10 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	if err != nil {
 		return api.Tenant{}, err
 	}
-	return api.Tenant{ID: id, Chat: t.Chat, Ingester: b.a.intake.waking(t.Ingester), Documents: t.Store, Conversations: t.Store}, nil
+	return api.Tenant{
+		ID: id, Chat: t.Chat, Ingester: b.a.intake.waking(t.Ingester), Documents: t.Store, Conversations: t.Store,
+		Orders: t.Store, Handoffs: t.Store, Sessions: t.Store, Feedback: t.Store, Settings: t.Store,
+	}, nil
 }
 
 // healthTime bounds one look at the parts.

@@ -23,6 +23,7 @@ func (a *App) Serve(ctx context.Context, ready func(ctx context.Context, url str
 		return err
 	}
 	srv := a.httpServer(handler)
+	srv.RegisterOnShutdown(handler.Stop)
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", a.cfg.Listen())
 	if err != nil {

@@ -223,6 +223,7 @@ func TestRouteOfOrderQuestions(t *testing.T) {
 		"查一下 20251114001 到哪了": "20251114001", "20251114001这个订单发货了吗": "20251114001", "单号：SF1234567890 到哪了？": "SF1234567890",
 		"Order number A-77, has it shipped?": "A77", "What's the status of order 100234?": "100234", "Track package 9400111899223": "9400111899223",
 		"订单 20251114001 怎么还没到": "20251114001", "Can you check order #5521 for me?": "5521", "我 11月14日 下的订单 20251114001 呢": "20251114001",
+		"查询订单 o1": "O1", "order 42": "42",
 		"我的订单到哪了": "", "我的快递怎么还没到": "", "查一下我的订单": "", "我的包裹什么时候到？": "", "查订单": "", "我的订单": "", "帮我查一下物流": "",
 		"where is my order?": "", "Where's my package": "", "track my order": "", "My order hasn't arrived yet": "", "has my order shipped": "",
 		"when will my order arrive?": "", "I never received my package": "", "Any update on my order?": "", "show me my recent orders": "",

@@ -63,7 +63,7 @@ var (
 	proofMark  = regexp.MustCompile(`(?i)(手机号?码?|电话号?码?|尾号|后四位|末四位|验证码?|密码|邮编|phone( number)?|mobile( number)?|ending( in| with)?|ends( in| with)?|code|pin|zip( code)?)\s*(是|为|is|:|：|=)?\s*$`)
 	unitAfter  = regexp.MustCompile(`(?i)^\s*(个|件|元|块|条|笔|份|台|套|箱|天|年|月|日|号|人|次|%|分钟|小时|万|千|pieces?|units?|pcs|items?|times|copies|dollars|usd|rmb|cny|yuan|days?|hours?|people|orders|requests)`)
 	datelike   = regexp.MustCompile(`^(19|20)\d\d(?:[-/.](0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])|(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))$`)
-	fillerOnly = regexp.MustCompile(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|查询|查看|查找|查|跟踪|追踪|看看|看|一下|下|的|这个|这笔|状态|进度|到哪里?了?|在哪里?|发货|了吗|了没|了|吗|呢|是|你好|您好|hi|hello|please|check|track|status|of|where|is|find|look|up|show|me|for|my|what|whats|the|it|its|number|no|id)*$`)
+	fillerOnly = regexp.MustCompile(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|查询|查看|查找|查|跟踪|追踪|看看|看|一下|下|的|这个|这笔|状态|进度|到哪里?了?|在哪里?|发货|了吗|了没|了|吗|呢|是|你好|您好|hi|hello|订单|订单号|运单|order|please|check|track|status|of|where|is|find|look|up|show|me|for|my|what|whats|the|it|its|number|no|id)*$`)
 )
 
 // orderID returns the id of the order that a message names, "" if it names
@@ -111,6 +111,8 @@ func idRank(word, before, after string, about, wanted bool) int {
 		return 4
 	case unitAfter.MatchString(after) && !nearAfter.MatchString(after):
 		return 0
+	case nearMark.MatchString(before) && fillerOnly.MatchString(bare(strings.ToLower(before+" "+after))):
+		return 3
 	case long && (nearMark.MatchString(before) || nearAfter.MatchString(after)):
 		return 3
 	case letters+digits < 3:

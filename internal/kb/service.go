@@ -115,6 +115,10 @@ type Note struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
+// NoteText is what the customer is told of a change, in the customer's
+// language. It is pure: a commit may call it again.
+type NoteText func(kind NoteKind, lang Lang, agent string) string
+
 // Feedback is what a reader thought of an answer.
 type Feedback struct {
 	Turn      TurnID    `json:"turn_id"`

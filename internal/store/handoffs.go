@@ -86,13 +86,9 @@ func (s *Store) Handoff(ctx context.Context, id string) (t kb.Ticket, notes []kb
 	return t, notes, err
 }
 
-// TicketText is what the customer is told of a change, in the customer's
-// language. It is pure.
-type TicketText func(kind kb.NoteKind, lang kb.Lang, agent string) string
-
 // AcceptHandoff gives a waiting conversation to an agent. The same agent may
 // do it again; for others it is kb.Conflict, as after its end.
-func (s *Store) AcceptHandoff(ctx context.Context, id, agent string, text TicketText, now time.Time) (t kb.Ticket, err error) {
+func (s *Store) AcceptHandoff(ctx context.Context, id, agent string, text kb.NoteText, now time.Time) (t kb.Ticket, err error) {
 	err = s.h.Commit(ctx, "", func(c *tenant.Conn) (err error) {
 		if t, err = ticket(c, id); err != nil {
 			return err
@@ -113,7 +109,7 @@ func (s *Store) AcceptHandoff(ctx context.Context, id, agent string, text Ticket
 
 // CloseHandoff gives a conversation back to the assistant. A closed one stays
 // as it is.
-func (s *Store) CloseHandoff(ctx context.Context, id string, text TicketText, now time.Time) (t kb.Ticket, err error) {
+func (s *Store) CloseHandoff(ctx context.Context, id string, text kb.NoteText, now time.Time) (t kb.Ticket, err error) {
 	err = s.h.Commit(ctx, "", func(c *tenant.Conn) (err error) {
 		if t, err = ticket(c, id); err != nil || t.State == kb.TicketClosed {
 			return err
@@ -128,7 +124,7 @@ func ended(t kb.Ticket) error {
 }
 
 // moveTicket makes one change of state with its one note.
-func moveTicket(c *tenant.Conn, t *kb.Ticket, kind kb.NoteKind, text TicketText, now time.Time) error {
+func moveTicket(c *tenant.Conn, t *kb.Ticket, kind kb.NoteKind, text kb.NoteText, now time.Time) error {
 	state := kind.State()
 	t.State, t.Reason, t.UpdatedAt = string(state), string(kind), now.UTC()
 	if state == kb.StateAI {
@@ -170,7 +166,7 @@ func (s *Store) ReplyHandoff(ctx context.Context, id, text string, now time.Time
 
 // ExpireHandoffs ends those nobody accepted that began before cutoff. Without
 // any it commits nothing.
-func (s *Store) ExpireHandoffs(ctx context.Context, cutoff time.Time, text TicketText, now time.Time) error {
+func (s *Store) ExpireHandoffs(ctx context.Context, cutoff time.Time, text kb.NoteText, now time.Time) error {
 	due := false
 	err := s.h.Read(ctx, func(c *tenant.Conn) error {
 		due = false
@@ -199,18 +195,17 @@ func (s *Store) ExpireHandoffs(ctx context.Context, cutoff time.Time, text Ticke
 
 // Follow returns a session's state and what happened in its handoffs after
 // note number after, oldest first; with after < 0 since the latest handoff
-// began. kb.NotFound as Session.
-func (s *Store) Follow(ctx context.Context, id kb.SessionID, owner string, after int64) (state kb.SessionState, notes []kb.Note, err error) {
+// began. from is the number it looked from. kb.NotFound as Session.
+func (s *Store) Follow(ctx context.Context, id kb.SessionID, owner string, after int64) (state kb.SessionState, notes []kb.Note, from int64, err error) {
 	const most = 200 // at once
 	found := false
 	err = s.h.Read(ctx, func(c *tenant.Conn) error {
-		state, notes, found = "", nil, false
+		state, notes, found, from = "", nil, false, after
 		err := c.Query(func(r *tenant.Row) error { found, state = true, kb.SessionState(r.Text(0)); return nil },
 			`SELECT state FROM sessions WHERE owner = ? AND id = ?`, owner, id)
 		if err != nil || !found {
 			return err
 		}
-		from := after
 		if after < 0 {
 			err := c.Query(func(r *tenant.Row) error { from = r.Int64(0); return nil },
 				`SELECT coalesce(max(seq), 0) FROM notes WHERE owner = ? AND session = ? AND kind = 'requested'`, owner, id)
@@ -224,10 +219,10 @@ func (s *Store) Follow(ctx context.Context, id kb.SessionID, owner string, after
 		}, `SELECT `+noteColumns+` FROM notes WHERE owner = ? AND session = ? AND seq > ? ORDER BY seq LIMIT ?`, owner, id, from, most)
 	})
 	if err != nil {
-		return "", nil, fmt.Errorf("follow session: %w", err)
+		return "", nil, 0, fmt.Errorf("follow session: %w", err)
 	}
 	if !found {
-		return "", nil, kb.E(kb.NotFound, nil, "no session %q", id)
+		return "", nil, 0, kb.E(kb.NotFound, nil, "no session %q", id)
 	}
-	return state, notes, nil
+	return state, notes, from, nil
 }

@@ -218,14 +218,14 @@ func TestAHandoffHasOneNotePerChange(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
-	state, since, err := s.Follow(ctx, "s1", "", -1)
+	state, since, _, err := s.Follow(ctx, "s1", "", -1)
 	if err != nil || state != kb.StateAI || len(since) != 5 {
 		t.Errorf("Follow = %s, %d notes, %v; want all after the request", state, len(since), err)
 	}
-	if _, rest, _ := s.Follow(ctx, "s1", "", n.Seq); len(rest) != 1 || rest[0].Kind != kb.NoteClosed {
+	if _, rest, _, _ := s.Follow(ctx, "s1", "", n.Seq); len(rest) != 1 || rest[0].Kind != kb.NoteClosed {
 		t.Errorf("resumed after the reply: %+v", rest)
 	}
-	if _, _, err := s.Follow(ctx, "s1", "key_1", -1); kb.KindOf(err) != kb.NotFound {
+	if _, _, _, err := s.Follow(ctx, "s1", "key_1", -1); kb.KindOf(err) != kb.NotFound {
 		t.Errorf("another owner follows: %v", err)
 	}
 	must(said(t, s, 5, kb.StateAI, kb.StateAI, ""))
