@@ -147,7 +147,7 @@ func (r *Retriever) first(ctx context.Context, t *Trace, k int) error {
 	}
 	// limit may have dropped terms of a very long question.
 	t.question.near = nearOf(&t.question, t.stats.Terms)
-	t.weigher = t.question.weigher(t.stats.Terms)
+	t.weigher = t.question.weigher(t.stats.Terms, t.stats.Docs)
 	m := lexical.NewMatcher(t.stats.Terms)
 	seen := make(map[string]bool, len(chunks))
 	t.passages = t.passages[:0]

@@ -22,11 +22,12 @@ import (
 
 // example is one question: its candidate sentences and which of them answer.
 type example struct {
-	x           [][]float32
-	gold        []bool
-	yes         []float32   // signals when the answer is there
-	no          [][]float32 // and when it is not
-	size, group int         // questions of one passage stay together in validation
+	x     [][]float32
+	gold  []bool
+	yes   []float32    // signals when the answer is there
+	no    [3][]float32 // and when it is not, see noWeights; nil if not asked
+	world world
+	group int // questions of one passage stay together in validation
 }
 
 func main() {
@@ -70,58 +71,91 @@ func print(name, size string, w []float64) {
 func threshold(all []example, a []float64) float64 {
 	var no []float64
 	for _, e := range all {
-		if e.size == sizes[0] {
-			no = append(no, scoreOf(a, e.no[0]), scoreOf(a, e.no[1]))
+		if e.world.weight > 0 {
+			for _, x := range e.no {
+				if x != nil {
+					no = append(no, scoreOf(a, x))
+				}
+			}
 		}
 	}
 	slices.Sort(no)
 	return no[len(no)*9/10]
 }
 
-// sizes of chunks that the questions are asked on. The small ones make several
-// passages of one topic, which the sets for training do not have otherwise.
-var sizes = [...]int{400, 200, 100}
+// world is a knowledge base that questions are asked on.
+type world struct {
+	size   int     // of chunks
+	docs   int     // documents at once; 0 = all
+	weight float64 // in learning the decision; 0 = sentences only
+}
+
+// The small chunks make several passages of one topic, which the sets for
+// training do not have otherwise; the few documents are a new user's.
+var worlds = [...]world{{400, 0, 1}, {200, 0, 0}, {100, 0, 0}, {400, 16, 0.5}}
 
 // noWeights say how much a question counts whose answering chunks are hidden,
-// and one whose documents are. The first kind leaves passages of the same topic
-// and is the harder one; a knowledge base sees more of the second.
-var noWeights = [...]float64{0.25, 0.75}
+// whose documents are, and that is asked where it does not belong. The first
+// kind leaves passages of the same topic and is the hardest.
+var noWeights = [...]float64{0.25, 0.5, 0.25}
 
 func collect(dir string) ([]example, error) {
 	set, err := evaluate.Load(dir)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]example, 0, len(set.Queries)*len(sizes))
-	for _, size := range sizes {
-		m := evaluate.Memory{Chunk: evaluate.Cut(size)}
-		if err := m.Ingest(context.Background(), set.Name, set.Docs); err != nil {
-			return nil, err
+	var out []example
+	for _, w := range worlds {
+		n := w.docs
+		if n == 0 {
+			n = len(set.Docs)
 		}
-		for i, q := range set.Queries {
-			e, err := ask(&m, q)
-			if err != nil {
+		for from := 0; from < len(set.Docs); from += n {
+			part := set.Docs[from:min(from+n, len(set.Docs))]
+			m := evaluate.Memory{Chunk: evaluate.Cut(w.size)}
+			if err := m.Ingest(context.Background(), set.Name, part); err != nil {
 				return nil, err
 			}
-			e.size, e.group = size, i/4 // the sets have about four questions a passage, in order
-			out = append(out, e)
+			here := map[string]bool{}
+			for _, d := range part {
+				here[d.ID] = true
+			}
+			for i, q := range set.Queries {
+				e, ok, err := ask(&m, q, here, i%len(set.Docs) == from/n)
+				if err != nil {
+					return nil, err
+				}
+				if ok {
+					e.world, e.group = w, i/4 // the sets have about four questions a passage, in order
+					out = append(out, e)
+				}
+			}
 		}
 	}
 	return out, nil
 }
 
 // ask asks a question with its answer there, without the chunks that hold it,
-// and without its documents.
-func ask(m *evaluate.Memory, q evaluate.Query) (example, error) {
-	var e example
+// and without its documents; or, where its documents are not and it is chosen
+// as a stranger, once.
+func ask(m *evaluate.Memory, q evaluate.Query, here map[string]bool, stranger bool) (e example, ok bool, err error) {
 	var gold []string
 	for id := range q.Gold {
-		gold = append(gold, id)
+		if here[id] {
+			gold = append(gold, id)
+		}
+	}
+	if len(gold) == 0 && !stranger {
+		return e, false, nil
 	}
 	m.Hide(nil, nil)
 	t, err := m.Retriever().Trace(context.Background(), q.Text, 10)
 	if err != nil {
-		return e, err
+		return e, false, err
+	}
+	if len(gold) == 0 {
+		e.no[2] = t.Signals()
+		return e, true, nil
 	}
 	e.yes = t.Signals()
 	for _, c := range t.Sentences() {
@@ -132,14 +166,14 @@ func ask(m *evaluate.Memory, q evaluate.Query) (example, error) {
 		func(c kb.Chunk) bool { return evaluate.Holds(c.Text, q.Answers) },
 		func(c kb.Chunk) bool { return true },
 	}
-	for _, h := range hide {
+	for i, h := range hide {
 		m.Hide(gold, h)
 		if t, err = m.Retriever().Trace(context.Background(), q.Text, 10); err != nil {
-			return e, err
+			return e, false, err
 		}
-		e.no = append(e.no, t.Signals())
+		e.no[i] = t.Signals()
 	}
-	return e, nil
+	return e, true, nil
 }
 
 // rank learns a linear ranker: the softmax over a question's sentences should
@@ -208,12 +242,10 @@ func decide(all []example) []float64 {
 	for range 1500 {
 		grad := make([]float64, n)
 		for _, e := range all {
-			if e.size != sizes[0] {
-				continue
-			}
-			pull(grad, o.w, e.yes, 1, 1/float64(len(all)))
+			w := e.world.weight / float64(len(all))
+			pull(grad, o.w, e.yes, 1, w)
 			for i, x := range e.no {
-				pull(grad, o.w, x, 0, noWeights[i]/float64(len(all)))
+				pull(grad, o.w, x, 0, noWeights[i]*w)
 			}
 		}
 		for k := range grad {
@@ -278,6 +310,9 @@ func validate(all []example, folds int, l2 float64) {
 		w := rank(train, l2)
 		a := decide(train)
 		for _, e := range test {
+			if len(e.x) == 0 {
+				continue
+			}
 			n++
 			p, _ := softmax(w, e)
 			above := bestGoldRank(p, e.gold)
@@ -287,9 +322,8 @@ func validate(all []example, folds int, l2 float64) {
 			if above < 3 {
 				top3++
 			}
-			if e.size == sizes[0] {
-				yes = append(yes, scoreOf(a, e.yes))
-				no = append(no, scoreOf(a, e.no[1]))
+			if e.world == worlds[0] {
+				yes, no = append(yes, scoreOf(a, e.yes)), append(no, scoreOf(a, e.no[1]))
 			}
 		}
 	}
