@@ -50,10 +50,10 @@ func (a *App) importOnce(ctx context.Context, path string, out io.Writer) error 
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
 		return kb.E(kb.Invalid, err, "it is no regular file")
 	}
-	rows := int64(0)
+	rows, before := int64(0), false
 	err = a.audited(ctx, actor(), "tenant.import", id, map[string]string{"file": filepath.Base(path)}, func() (any, error) {
 		im, again, err := a.backups().ImportOnce(ctx, id, path)
-		rows = im.Rows
+		rows, before = im.Rows, again
 		return map[string]any{"now": im.Now, "rows": im.Rows, "again": again}, err
 	})
 	if err != nil {
@@ -64,6 +64,10 @@ func (a *App) importOnce(ctx context.Context, path string, out io.Writer) error 
 		if err := os.Rename(path+ext, path+".imported"+ext); err != nil && !(ext != "" && errors.Is(err, os.ErrNotExist)) {
 			return kb.E(kb.Unavailable, err, "%s was imported and cannot be renamed; rename it to %s.imported", path, path)
 		}
+	}
+	if before {
+		fmt.Fprintf(out, "%s was imported as tenant %s before; the file is %s.imported now\n", path, id, path)
+		return nil
 	}
 	fmt.Fprintf(out, "%s is imported as tenant %s (%d rows); the file is %s.imported now\n", path, id, rows, path)
 	return nil

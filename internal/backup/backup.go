@@ -110,16 +110,19 @@ func (s *Service) log(id kb.TenantID) (*commitlog.Log, error) {
 }
 
 // live returns a tenant's log and its newest pointer, kb.NotFound without one.
+// It completes what a swap that was killed left undone.
 func (s *Service) live(ctx context.Context, id kb.TenantID) (*commitlog.Log, commitlog.Head, error) {
 	l, err := s.log(id)
 	if err != nil {
 		return nil, commitlog.Head{}, err
 	}
 	h, err := l.Head(ctx)
-	if err != nil {
-		return nil, h, classify(id, err)
+	if err == nil && !h.Deleted {
+		if _, h, err = tip(ctx, l, h); errors.Is(err, commitlog.ErrDeleted) {
+			err = nil
+		}
 	}
-	return l, h, nil
+	return l, h, classify(id, err)
 }
 
 // current is live for what needs a tenant that is not deleted.
@@ -222,13 +225,14 @@ func (s *Service) verified(ctx context.Context, l *commitlog.Log, lin commitlog.
 // short goes on where it stopped. It is a hint: without it, or with that of
 // another run, more is done than needed, never less.
 type record struct {
-	At       time.Time         `json:"at"`      // of the last run that ended well
-	Full     time.Time         `json:"full"`    // of the last one with a snapshot that was verified
-	Lineage  commitlog.Lineage `json:"lineage"` // of both
-	TXID     ltx.TXID          `json:"txid"`    // the newest commit then
-	Snapshot ltx.TXID          `json:"snapshot"`
-	Settled  bool              `json:"settled"` // nothing was left that a later run could expire
-	Facts    Facts             `json:"facts"`   // of the snapshot
+	At         time.Time         `json:"at"`      // of the last run that ended well
+	Full       time.Time         `json:"full"`    // of the last one with a snapshot that was verified
+	Lineage    commitlog.Lineage `json:"lineage"` // of both
+	Generation uint64            `json:"generation"`
+	TXID       ltx.TXID          `json:"txid"` // the newest commit then
+	Snapshot   ltx.TXID          `json:"snapshot"`
+	Settled    bool              `json:"settled"` // nothing was left that a later run could expire
+	Facts      Facts             `json:"facts"`   // of the snapshot
 }
 
 func recordKey(id kb.TenantID) string { return recordsRoot + string(id) + ".json" }

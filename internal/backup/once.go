@@ -35,22 +35,24 @@ func (s *Service) ImportOnce(ctx context.Context, id kb.TenantID, path string) (
 	if err != nil {
 		return im, false, err
 	}
-	l, err := s.log(id)
-	if err != nil {
+	l, h, err := s.live(ctx, id)
+	if err != nil && kb.KindOf(err) != kb.NotFound {
 		return im, false, err
 	}
+	exists := err == nil
 	marks := importsRoot + sum + "/"
 	if again, err = s.imported(ctx, l, marks); err != nil || again {
 		return im, again, classify(id, err)
 	}
-	if err := s.untouched(ctx, id, l); err != nil {
-		return im, false, err
+	if exists {
+		if err := untouched(ctx, id, l, h); err != nil {
+			return im, false, err
+		}
 	}
 	if err := s.cfg.Create(ctx, id); err != nil {
 		return im, false, err
 	}
-	h, err := l.Head(ctx)
-	if err != nil {
+	if h, err = l.Head(ctx); err != nil {
 		return im, false, classify(id, err)
 	}
 	if err := s.cfg.SQL.Advance(ctx, id, file); err != nil {
@@ -91,16 +93,9 @@ func (s *Service) imported(ctx context.Context, l *commitlog.Log, marks string) 
 	return false, nil
 }
 
-// untouched returns a kb.Conflict unless the tenant does not exist, or has
-// nothing but its tables: one that an import made before it was killed.
-func (s *Service) untouched(ctx context.Context, id kb.TenantID, l *commitlog.Log) error {
-	h, err := l.Head(ctx)
-	if errors.Is(err, commitlog.ErrNoTenant) {
-		return nil
-	}
-	if err != nil {
-		return classify(id, err)
-	}
+// untouched returns a kb.Conflict unless the tenant has nothing but its
+// tables: an import made it, and was killed.
+func untouched(ctx context.Context, id kb.TenantID, l *commitlog.Log, h commitlog.Head) error {
 	const tables = 2 // the first commit is an empty database, the second its tables
 	if h.From == "" && !h.Deleted {
 		st, err := l.Tip(ctx, h)

@@ -187,12 +187,21 @@ func (s *Service) one(ctx context.Context, id kb.TenantID, rec record, o Options
 
 // tenant is the run for one tenant.
 func (s *Service) tenant(ctx context.Context, id kb.TenantID, rec record, o Options, r *Result) error {
-	l, h, err := s.live(ctx, id)
+	l, err := s.log(id)
+	if err != nil {
+		return err
+	}
+	if idle, err := s.idle(ctx, l, rec, o); err != nil || idle {
+		r.Status, r.Commit = Idle, pointID(rec.Generation, rec.TXID)
+		return err
+	}
+	h, err := l.Head(ctx)
 	if err != nil {
 		return err
 	}
 	now := s.storeNow(ctx, id)
-	if r.Retired, err = s.retire(ctx, l, now); err != nil {
+	var waiting int // histories to be given up by later runs
+	if r.Retired, waiting, err = s.retire(ctx, l, now); err != nil {
 		return err
 	}
 	if h.Deleted {
@@ -211,15 +220,11 @@ func (s *Service) tenant(ctx context.Context, id kb.TenantID, rec record, o Opti
 		rec = record{At: rec.At}
 	}
 	same := rec.TXID == newest.Max
-	if same && rec.Settled && now.Sub(rec.Full) < reverify && !o.Full {
-		r.Status = Idle
-		return nil
-	}
 	r.Status = Done
 	if r.Compacted, err = l.CompactAll(ctx, h.Lineage); err != nil {
 		return err
 	}
-	rec.At, rec.TXID, rec.Lineage, rec.Settled = now, newest.Max, h.Lineage, false
+	rec.At, rec.Generation, rec.TXID, rec.Lineage, rec.Settled = now, h.Generation, newest.Max, h.Lineage, false
 	if !o.Full && now.Sub(rec.Full) < s.fullEvery() {
 		return s.putRecord(ctx, id, rec)
 	}
@@ -227,8 +232,19 @@ func (s *Service) tenant(ctx context.Context, id kb.TenantID, rec record, o Opti
 		return err
 	}
 	// The window opens for the newest commit, too: later runs find nothing.
-	rec.Settled = same && now.Sub(newest.Modified) > s.cfg.Window && r.Deleted == 0
+	rec.Settled = same && now.Sub(newest.Modified) > s.cfg.Window && r.Deleted == 0 && waiting == 0
 	return s.putRecord(ctx, id, rec)
+}
+
+// idle reports, for two small requests, that a tenant sleeps: nothing was
+// committed since the last run, which left nothing to be done. A swap would
+// show, for it ends the lineage with a commit.
+func (s *Service) idle(ctx context.Context, l *commitlog.Log, rec record, o Options) (bool, error) {
+	if !rec.Settled || o.Full || time.Since(rec.Full) >= reverify {
+		return false, nil
+	}
+	files, err := l.Files(ctx, rec.Lineage, commitlog.LevelCommit)
+	return len(files) > 0 && files[len(files)-1].Max == rec.TXID, err
 }
 
 func noCommits(n int) error {
@@ -253,7 +269,13 @@ func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h 
 	var snap commitlog.FileInfo
 	err := retryStale(ctx, func() (err error) { snap, err = l.Snapshot(ctx, h.Lineage); return err })
 	if errors.Is(err, commitlog.ErrSealed) {
-		return nil // replaced meanwhile: the next run has its successor
+		// Replaced meanwhile, or the swap was killed before its last step.
+		// That is done here; the next run has the successor.
+		_, _, err := tip(ctx, l, h)
+		if errors.Is(err, commitlog.ErrDeleted) {
+			err = nil
+		}
+		return err
 	}
 	if err != nil {
 		return err
@@ -293,14 +315,11 @@ func (s *Service) storeNow(ctx context.Context, id kb.TenantID) time.Time {
 }
 
 // retire gives up histories that were replaced longer ago than the retention,
-// and leftovers of swaps that lost.
-func (s *Service) retire(ctx context.Context, l *commitlog.Log, now time.Time) (n int, err error) {
+// and leftovers of swaps that lost. waiting is how many are still young.
+func (s *Service) retire(ctx context.Context, l *commitlog.Log, now time.Time) (n, waiting int, err error) {
 	heads, err := l.Heads(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if len(heads) == 0 {
-		return 0, nil
+	if err != nil || len(heads) == 0 {
+		return 0, 0, err
 	}
 	last := heads[len(heads)-1]
 	seen := map[commitlog.Lineage]bool{}
@@ -311,35 +330,36 @@ func (s *Service) retire(ctx context.Context, l *commitlog.Log, now time.Time) (
 		seen[h.Lineage] = true
 		b, err := l.Boundary(ctx, h.Lineage)
 		if err != nil {
-			return n, err
+			return n, waiting, err
 		}
 		if b.Retired() {
 			continue
 		}
 		files, err := l.Files(ctx, h.Lineage, commitlog.LevelCommit)
 		if err != nil {
-			return n, err
+			return n, waiting, err
 		}
 		// The newest file is the seal: written when the history ended.
 		if len(files) > 0 && now.Sub(files[len(files)-1].Modified) < s.cfg.Retention {
+			waiting++
 			continue
 		}
 		if err := l.Retire(ctx, h.Lineage); err != nil {
-			return n, err
+			return n, waiting, err
 		}
 		n++
 	}
 	orphans, err := l.Orphans(ctx)
 	if err != nil {
-		return n, err
+		return n, waiting, err
 	}
 	for _, lin := range orphans {
 		if err := l.Retire(ctx, lin); err != nil && !errors.Is(err, commitlog.ErrLive) {
-			return n, err
+			return n, waiting, err
 		}
 		n++
 	}
-	return n, nil
+	return n, waiting, nil
 }
 
 // purge deletes the originals of a tenant whose histories are all given up.

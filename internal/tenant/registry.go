@@ -76,15 +76,24 @@ func (r *Registry) Tenant(ctx context.Context, id kb.TenantID) (*Handle, error) 
 
 // Create returns the handle of a tenant, making the tenant if it is new.
 func (r *Registry) Create(ctx context.Context, id kb.TenantID) (*Handle, error) {
-	e, err := r.acquire(ctx, id, true)
+	err := r.create(ctx, id)
+	if kb.KindOf(err) == kb.NotFound { // deleted while it was open here
+		r.Forget(id)
+		err = r.create(ctx, id)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer r.release(e)
-	if err := r.commit(ctx, e, "", r.bootstrap(id)); err != nil {
-		return nil, err
-	}
 	return &Handle{id: id, reg: r}, nil
+}
+
+func (r *Registry) create(ctx context.Context, id kb.TenantID) error {
+	e, err := r.acquire(ctx, id, true)
+	if err != nil {
+		return err
+	}
+	defer r.release(e)
+	return r.commit(ctx, e, "", r.bootstrap(id))
 }
 
 // acquire returns the open database of a tenant and keeps it from being
