@@ -76,27 +76,29 @@ func dropMargins(pages [][]pdf.Line) {
 	if len(pages) < 2 {
 		return
 	}
-	count := map[string]int{}
+	type edge struct {
+		text   string // digits are alike: page numbers count up
+		height int
+	}
+	at := func(l pdf.Line) edge {
+		return edge{digits.ReplaceAllString(l.Text, "#"), int(math.Round(l.Y / 4))}
+	}
+	count := map[edge]int{}
 	edges := make([][]int, len(pages))
 	for i, lines := range pages {
 		edges[i] = edgeLines(lines)
-		seen := map[string]bool{}
 		for _, k := range edges[i] {
-			key := digits.ReplaceAllString(lines[k].Text, "#")
-			if !seen[key] {
-				seen[key] = true
-				count[key]++
-			}
+			count[at(lines[k])]++
 		}
 	}
 	for i, lines := range pages {
 		var drop []int
 		for _, k := range edges[i] {
-			n := count[digits.ReplaceAllString(lines[k].Text, "#")]
-			// Left and right pages, and chapters, have heads of their own;
-			// three times at the very edge is no accident, nor is twice with
-			// a page number.
-			if n >= 3 && n*5 >= len(pages) || n >= 2 && numberedEdge.MatchString(lines[k].Text) || pageNumber.MatchString(lines[k].Text) {
+			n := count[at(lines[k])]
+			// Left and right pages, and chapters, have heads of their own:
+			// three times the same words at the same height is no accident,
+			// nor is twice in two pages or with a page number.
+			if n >= 3 || n == 2 && (len(pages) <= 3 || numberedEdge.MatchString(lines[k].Text)) || pageNumber.MatchString(lines[k].Text) {
 				drop = append(drop, k)
 			}
 		}
@@ -252,17 +254,19 @@ func (s *setting) joins(l pdf.Line, level int) bool {
 		d := s.last.Y - l.Y
 		return chapterLevel(oneLine(l.Text)) == 0 && numbered.FindString(l.Text) == "" && !s.newPage && d > 0 && d < 1.6*em && s.last.Bold == l.Bold
 	}
-	full := s.last.X1 >= s.right-2.5*em // the line was filled, so a word more did not fit
-	indented := l.X0 > s.last.X0+0.8*em && s.lines > 1 || l.X0 > s.first.X0+0.8*em && s.lines > 0 && !bullet.MatchString(s.para.String())
-	if s.newPage || l.Y > s.last.Y {
-		// A new page or column: go on if the sentence does.
-		return full && !endsSentence(s.last.Text) && !indentedFirst(l, s)
+	// A line goes on if a word more did not fit, or if its sentence does and
+	// it is at least nearly full, as in text with a ragged edge.
+	full := s.last.X1 >= s.right-2.5*em
+	open := !endsSentence(s.last.Text) && s.last.X1 >= s.right*0.8
+	if s.newPage || l.Y > s.last.Y { // a new page or column
+		return open && !indentedFirst(l, s)
 	}
+	indented := l.X0 > s.last.X0+0.8*em && s.lines > 1 || l.X0 > s.first.X0+0.8*em && !bullet.MatchString(s.para.String())
 	d := (s.last.Y - l.Y) / em
 	if d > 1.35*s.leading+0.1 || indented {
 		return false
 	}
-	return full || !endsSentence(s.last.Text) && s.last.X1 >= s.right*0.8
+	return full || open
 }
 
 // indentedFirst reports a line that begins right of where the paragraph's

@@ -157,7 +157,8 @@ func (d *document) compositeFont(f *font, x dict) {
 
 // cidWidths reads the W array (§9.7.4.3): c [w …] and first last w.
 func (d *document) cidWidths(f *font, w array) {
-	for i := 0; i+1 < len(w) && len(f.widths) < maxCmap; {
+	left := maxCmap // ranges may overlap, but not without end
+	for i := 0; i+1 < len(w) && left > 0; {
 		first, ok := d.number(w[i])
 		if !ok || first < 0 || first > 0xffff {
 			i++
@@ -166,6 +167,7 @@ func (d *document) cidWidths(f *font, w array) {
 		if list, ok := d.resolve(w[i+1]).(array); ok {
 			for k, o := range list {
 				if v, ok := d.number(o); ok && k <= 0xffff {
+					left--
 					f.widths[uint32(first)+uint32(k)] = v
 				}
 			}
@@ -177,7 +179,8 @@ func (d *document) cidWidths(f *font, w array) {
 			return
 		}
 		v, _ := d.number(w[i+2])
-		for c := first; c <= min(last, 0xffff); c++ {
+		for c := first; c <= min(last, 0xffff) && left > 0; c++ {
+			left--
 			f.widths[uint32(c)] = v
 		}
 		i += 3
