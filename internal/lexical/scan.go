@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A sink receives the tokens of a text in order. Offsets are bytes of the text.
+// A sink receives the tokens of a text in the order of their ends. Offsets are bytes of the text.
 type sink interface {
 	// han receives one rune of a script without spaces, folded. prev is its left
 	// neighbour in the same run, which began at prevStart, or 0.
@@ -128,7 +128,9 @@ func scanWord(text string, i int, s sink) int {
 		for i < len(text) && (text[i] == '+' || text[i] == '#') {
 			i++
 		}
+		s.word(raw, start, start+1)
 		s.word(text[start:min(i, start+4)], start, i)
+		return i
 	}
 	if !ascii {
 		s = &folded{sink: s, start: start, end: i}
@@ -198,7 +200,6 @@ func compound(raw string, start int, s sink) {
 
 // humps emits a run of letters and digits, and its parts if it is camelCase.
 func humps(raw string, start int, s sink) {
-	s.word(raw, start, start+len(raw))
 	from := 0
 	for i := 1; i < len(raw); i++ {
 		if !isUpper(raw[i]) || isDigit(raw[i-1]) {
@@ -213,6 +214,7 @@ func humps(raw string, start int, s sink) {
 	if from > 0 {
 		s.word(raw[from:], start+from, start+len(raw))
 	}
+	s.word(raw, start, start+len(raw))
 }
 
 // folded passes on the tokens of a normalised word at the place of the original.
