@@ -153,6 +153,8 @@ func (s *Server) routes() []route {
 		{"/api/v1/documents/{id}", m{"GET": s.documentGet, "DELETE": s.documentDelete}},
 		{"/api/v1/documents/{id}/chunks", m{"GET": s.chunkList}},
 		{"/api/v1/jobs/{id}", m{"GET": s.jobGet}},
+		{"/api/v1/uploads", m{"POST": s.uploadPost}},
+		{"/api/v1/uploads/{id}", m{"PUT": s.uploadPut}},
 		{"/api/v1/missed-queries", m{"GET": s.missedList}},
 		{"/api/v1/sources/{id}", m{"GET": s.sourceGet}},
 		{"/health", m{"GET": s.health}},

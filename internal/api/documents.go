@@ -42,7 +42,7 @@ func (s *Server) documentPost(w http.ResponseWriter, r *http.Request) error {
 	_ = http.NewResponseController(w).SetReadDeadline(now().Add(uploadTime)) // not on every platform
 	f, err := s.readFile(w, r)
 	if err != nil {
-		return err
+		return nameUploads(err)
 	}
 	sub, err := t.Ingester.Submit(r.Context(), f)
 	if err != nil {

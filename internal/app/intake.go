@@ -40,11 +40,12 @@ func (x intake) of(id kb.TenantID, s *store.Store) ingester { return ingest.New(
 func (x intake) run(ctx context.Context) error { return x.worker.Run(ctx) }
 
 // waking is in as the routes see it: new jobs wake the worker of this process.
-func (x intake) waking(in ingester) api.Ingester { return waking{in, x.worker} }
+func (x intake) waking(in ingester) api.Ingester { return waking{in, x.worker, x.bucket} }
 
 type waking struct {
 	*ingest.Ingester
 	worker *ingest.Worker
+	bucket objstore.Bucket
 }
 
 func (w waking) Submit(ctx context.Context, f kb.File) (kb.Submitted, error) {
