@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 		"question words go and cut pairs":                {"退款要多少天？", []string{"退", "款", "退款", "要", "款要", "天"}},
 		"English is stemmed, stop words go":              {"How do I configure the refunds?", []string{"configur", "refund"}},
 		"an identifier comes whole and in parts":         {"STORAGE_URL", []string{"storag", "url", "storage_url"}},
-		"a version comes whole and in parts":             {"v1.2.3", []string{"v1", "2", "3", "v1.2.3"}},
+		"a version comes whole and in parts":             {"v1.2.3", []string{"v1", "v1.2.3"}},
 		"camelCase comes whole and in parts":             {"getUserName", []string{"get", "user", "name", "getusernam"}},
 		"an initialism stays whole":                      {"APIs mRNAs", []string{"api", "m", "rnas", "mrnas"}},
 		"a hyphenated word comes in parts":               {"well-known", []string{"well", "known"}},

@@ -165,3 +165,26 @@ func withoutQuestionWords(s string) string {
 	}
 	return s
 }
+
+// Tokens returns the terms of a text as they are indexed, in order and with
+// repetitions, for comparing with other indexes.
+func Tokens(text string) []string {
+	var l lister
+	scan(text, &l)
+	return l
+}
+
+type lister []string
+
+func (l *lister) han(r, prev rune, _, _, _ int) {
+	*l = append(*l, string(r))
+	if prev != 0 {
+		*l = append(*l, string(prev)+string(r))
+	}
+}
+
+func (l *lister) word(raw string, _, _ int) {
+	if w := normWord(raw); w != "" {
+		*l = append(*l, w)
+	}
+}

@@ -188,7 +188,9 @@ func compound(raw string, start int, s sink) {
 		// What follows an apostrophe and is short is an ending: user's, don't.
 		ending := from > 0 && raw[from-1] == '\'' && i-from <= 2
 		if i > from && !ending {
-			humps(raw[from:i], start+from, s)
+			if i-from > 1 || !isDigit(raw[from]) { // a lone digit of a version says nothing
+				humps(raw[from:i], start+from, s)
+			}
 			parts++
 		}
 		from = i + 1
