@@ -129,7 +129,8 @@ type setting struct {
 	body    float64   // size of most text
 	larger  []float64 // sizes of headings, largest first
 	leading float64   // distance of lines within a paragraph, in ems
-	right   float64   // where full lines of the current page end
+	usual   float64   // where full lines of most pages end
+	right   float64   // where those of the current page end
 
 	para    strings.Builder
 	last    pdf.Line // of para
@@ -159,6 +160,11 @@ func newSetting(pages [][]pdf.Line) *setting {
 	if s.leading == 0 {
 		s.leading = 1.5
 	}
+	var all []float64
+	for _, lines := range pages {
+		all = append(all, s.ends(lines)...)
+	}
+	s.usual = mostOf(all)
 	for size := range bySize {
 		if f := float64(size) / 2; f >= s.body*headingScale {
 			s.larger = append(s.larger, f)
@@ -182,17 +188,32 @@ func mostly(count map[int]int) int {
 	return best
 }
 
-func (s *setting) page(lines []pdf.Line, b *builder) {
-	s.right = 0
-	var ends []float64
+// ends returns where the lines of body text end.
+func (s *setting) ends(lines []pdf.Line) []float64 {
+	var out []float64
 	for _, l := range lines {
 		if half(l.Size) == half(s.body) {
-			ends = append(ends, l.X1)
+			out = append(out, l.X1)
 		}
 	}
-	if len(ends) > 0 {
-		slices.Sort(ends)
-		s.right = ends[len(ends)*9/10] // some lines hang over
+	return out
+}
+
+// mostOf returns what a tenth of the values exceeds: some lines hang over.
+func mostOf(ends []float64) float64 {
+	if len(ends) == 0 {
+		return 0
+	}
+	slices.Sort(ends)
+	return ends[len(ends)*9/10]
+}
+
+func (s *setting) page(lines []pdf.Line, b *builder) {
+	// A page with a few lines does not show its width.
+	const enough = 8
+	ends := s.ends(lines)
+	if s.right = mostOf(ends); len(ends) < enough {
+		s.right = max(s.right, s.usual)
 	}
 	s.newPage = true
 	for _, l := range lines {

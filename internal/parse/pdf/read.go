@@ -94,7 +94,7 @@ func (d *document) pages() ([]page, error) {
 			n.res = r
 		}
 		kids := d.array(x["Kids"])
-		if kids == nil || d.name(x["Type"]) == "Page" {
+		if kids == nil && d.name(x["Type"]) != "Pages" || d.name(x["Type"]) == "Page" {
 			if len(out) >= d.lim.Pages {
 				return nil, fmt.Errorf("%w: more than %d pages", ErrTooLarge, d.lim.Pages)
 			}
