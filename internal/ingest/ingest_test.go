@@ -109,9 +109,7 @@ func TestWhatIsSubmittedIsFoundAfterWork(t *testing.T) {
 
 func TestVersions(t *testing.T) {
 	t.Parallel()
-	in, s, _ := open(t)
 	text := "The warranty of the zorblax lamp is 24 months from the day of delivery, adapter included."
-	first := submit(t, in, kb.File{Name: "a.md", Data: []byte(text)})
 	for name, tt := range map[string]struct {
 		file kb.File
 		same bool // a version of the first document
@@ -120,18 +118,31 @@ func TestVersions(t *testing.T) {
 		"another text of the same name":        {kb.File{Name: "a.md", Data: []byte("Our office dog is called Bruno and likes carrots.")}, false},
 		"another text, and the name is exact":  {kb.File{Name: "a.md", Exact: true, Data: []byte("Something else entirely stands here now.")}, true},
 		"an edited text of another name":       {kb.File{Name: "b.md", Data: []byte(strings.Replace(text, "24", "48", 1))}, false},
-		"a document that is named by its id":   {kb.File{Name: "c.md", Replaces: first.Document, Data: []byte("Unrelated words of a new kind.")}, true},
+		"a document that is named by its id":   {kb.File{Name: "c.md", Replaces: "first", Data: []byte("Unrelated words of a new kind.")}, true},
 		"an id that does not exist is nothing": {kb.File{Name: "d.md", Replaces: "doc_none", Data: []byte("Words that stand alone.")}, false},
 	} {
-		sub := submit(t, in, tt.file)
-		if got := sub.Document == first.Document; name != "another text, and the name is exact" && got != tt.same {
-			t.Errorf("%s: version of the first = %v, want %v", name, got, tt.same)
-		}
-	}
-	do(t, in)
-	for _, d := range mustList(t, s) {
-		if d.Status != kb.Ready {
-			t.Errorf("%+v", d)
+		for _, worked := range []bool{false, true} { // compared with the file on its way, and with the stored text
+			in, s, _ := open(t)
+			first := submit(t, in, kb.File{Name: "a.md", Data: []byte(text)})
+			if worked {
+				do(t, in)
+			}
+			if tt.file.Replaces == "first" {
+				tt.file.Replaces = first.Document
+			}
+			sub := submit(t, in, tt.file)
+			if got := sub.Document == first.Document; got != tt.same {
+				t.Errorf("%s (worked %v): version of the first = %v, want %v", name, worked, got, tt.same)
+			}
+			if tt.file.Replaces == first.Document {
+				tt.file.Replaces = "first"
+			}
+			do(t, in)
+			for _, d := range mustList(t, s) {
+				if d.Status != kb.Ready {
+					t.Errorf("%s: %+v", name, d)
+				}
+			}
 		}
 	}
 }
