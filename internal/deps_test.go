@@ -22,6 +22,7 @@ var own = map[string]string{
 	"internal/redact":              "",
 	"internal/telemetry":           "",
 	"internal/telemetry/metrics":   "",
+	"internal/telemetry/emf":       "",
 	"internal/ratelimit":           "kb",
 	"internal/auth":                "kb",
 	"internal/parse":               "kb parse/pdf",
