@@ -189,12 +189,16 @@ func (l *Log) randBytes(b []byte) {
 	}
 }
 
-// Jitter returns a random duration in [0, d).
+// Jitter returns a random duration in [0, d). It depends on this instance and
+// the moment only, not on who asked before: a simulation repeats.
 func (l *Log) Jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return time.Duration(l.rand64() % uint64(d))
+	x := l.cfg.NodeID ^ uint64(time.Now().UnixNano()) // then splitmix64's finalizer (Steele et al., OOPSLA 2014)
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return time.Duration((x ^ x>>31) % uint64(d))
 }
 
 // noteDate remembers the store's clock from one of its answers.

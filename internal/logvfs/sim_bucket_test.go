@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -91,15 +92,29 @@ func (in *instance) do(ctx context.Context, op, key string, write bool, apply fu
 	c := &call{in: in, order: w.nextID[id], op: op, key: key, apply: apply, done: make(chan error, 1), write: write}
 	w.pending = append(w.pending, c)
 	w.mu.Unlock()
+	// Calls that began together must not time out at the same instant: which
+	// of them is heard first would depend on the machine.
+	var early <-chan time.Time
+	if at, ok := ctx.Deadline(); ok {
+		h := fnv.New32a()
+		fmt.Fprintf(h, "%s %d", id, c.order)
+		t := time.NewTimer(time.Until(at) - time.Duration(1+h.Sum32()%5000)*time.Microsecond)
+		defer t.Stop()
+		early = t.C
+	}
+	var err error
 	select {
 	case err := <-c.done:
 		return err
+	case <-early:
+		err = context.DeadlineExceeded
 	case <-ctx.Done():
-		w.mu.Lock()
-		c.gone = true // it may still arrive
-		w.mu.Unlock()
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	w.mu.Lock()
+	c.gone = true // it may still arrive
+	w.mu.Unlock()
+	return err
 }
 
 // run steps until every actor has ended.
