@@ -52,10 +52,45 @@ run: bin/server ## build the server and start it; .env is read, ARGS are passed 
 
 .PHONY: build
 build: bin/server ## build the server and the functions into bin/
-	@for main in functions/*/main.go; do \
-	  [ -e "$$main" ] || continue; name=$$(basename $$(dirname "$$main")); echo "bin/$$name"; \
-	  $(GO) build -tags lambda.norpc -trimpath -ldflags '-s -w $(LDFLAGS)' -o "bin/$$name" "./functions/$$name" || exit 1; \
+	@$(foreach f,$(functions),echo 'bin/$(f)'; $(call function,$(f),bin/$(f)) || exit 1;)
+
+# The functions, the tags each is built with (they leave out what it does not
+# run; TAGS adds to them, as in TAGS=nomilvus), and where their versions stand.
+functions := chat ingest admin health backup
+tags_chat   := function,noingest
+tags_ingest := function,nochat
+tags_admin  := function,nochat
+tags_health := function
+tags_backup := function,nochat,noingest
+# $(call function,name,out,more tags) builds one.
+function = $(GO) build -tags 'lambda.norpc,$(tags_$(1))$(if $(TAGS)$(3),$(comma)$(or $(3),$(TAGS)))' -trimpath -buildvcs=false -ldflags '-s -w $(LDFLAGS) -X main.version=$(VERSION)' -o $(2) ./functions/$(1)
+comma := ,
+
+.PHONY: package
+package: ## zip the functions for amd64 and arm64 into dist/; the same source, the same bytes
+	@set -e; for arch in amd64 arm64; do \
+	  $(foreach f,$(functions),echo 'dist/$(f) '$$arch; GOARCH=$$arch GOOS=linux $(call function,$(f),bin/linux_$$arch/$(f)); \
+	  $(GO) run ./internal/serverless/pack dist/$$arch/$(f).zip bin/linux_$$arch/$(f);) \
 	done
+	@mkdir -p dist/lambda dist/fc; for f in $(functions); do cp dist/$(or $(ARCH),arm64)/$$f.zip dist/lambda/; cp dist/amd64/$$f.zip dist/fc/; done
+	@cd dist && sha256sum amd64/*.zip arm64/*.zip | tee SHA256SUMS
+
+.PHONY: deploy-aws
+deploy-aws: package ## deploy template.yaml with the SAM CLI; ARGS are passed on (first: ARGS=--guided)
+	@command -v sam >/dev/null || { echo 'the SAM CLI is missing: see docs/operations.md, Serverless' >&2; exit 2; }
+	sam deploy --template-file template.yaml --stack-name $(or $(STACK),eino-qa) --capabilities CAPABILITY_IAM \
+	  --resolve-s3 --no-fail-on-empty-changeset --parameter-overrides Architecture=$(if $(filter amd64,$(ARCH)),x86_64,arm64) $(ARGS)
+
+.PHONY: deploy-aliyun
+deploy-aliyun: package ## deploy s.yaml with Serverless Devs; ARGS are passed on. First: infra/aliyun/setup.sh
+	@command -v s >/dev/null || { echo 'Serverless Devs is missing: see docs/operations.md, Serverless' >&2; exit 2; }
+	s deploy -t s.yaml -y $(ARGS)
+
+.PHONY: bench-cold
+bench-cold: ## measure the cold starts of the functions beside a bare one; N (21) of each
+	@$(foreach f,$(functions),$(call function,$(f),bin/bench/$(f)) && )true
+	@$(call function,chat,bin/bench/chat-nomilvus,nomilvus)
+	@$(GO) run ./internal/serverless/coldbench -n $(or $(N),21) -functions bin/bench
 
 .PHONY: build-prod
 build-prod: ## build bin/server for production: static, small, the same everywhere

@@ -3,7 +3,11 @@
 // a bare function in the same run. It prints a table and exits 1 when a
 // function is over its limit.
 //
-//	coldbench [-n 21] 'name=health&bin=build/health/bootstrap&on=rest&path=/health/live&max=2.5' …
+//	coldbench -n 21 -functions bin/bench
+//	coldbench [-n 21] 'name=health&bin=bin/bench/health&on=rest&path=/health/live&max=2.5' …
+//
+// With -functions it measures the functions of that folder against the limits
+// of issue 5, on a store that it fills first.
 package main
 
 import (
@@ -26,8 +30,9 @@ const barePackage = "github.com/eino-qa/eino-qa/internal/serverless/internal/bar
 func main() {
 	// 21: an odd number, so that the median is one of the runs; issue 5 asks for 20.
 	n := flag.Int("n", 21, "cold starts of each function")
+	functions := flag.String("functions", "", "folder of the built functions")
 	flag.Parse()
-	if err := run(context.Background(), os.Stdout, *n, flag.Args()); err != nil {
+	if err := run(context.Background(), os.Stdout, *n, *functions, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "coldbench:", err)
 		os.Exit(1)
 	}
@@ -40,7 +45,7 @@ type row struct {
 	rss    []int64
 }
 
-func run(ctx context.Context, out io.Writer, n int, args []string) error {
+func run(ctx context.Context, out io.Writer, n int, functions string, args []string) error {
 	if n < 1 {
 		return errors.New("-n: at least 1")
 	}
@@ -56,6 +61,15 @@ func run(ctx context.Context, out io.Writer, n int, args []string) error {
 	rows := []*row{
 		{target: emulator.ColdTarget{Name: "bare (lambda)", Binary: bare, On: "rest", Path: "/"}},
 		{target: emulator.ColdTarget{Name: "bare (web)", Binary: bare, On: "fc_web", Path: "/"}},
+	}
+	if functions != "" {
+		ts, err := standard(ctx, functions, filepath.Join(dir, "db"))
+		if err != nil {
+			return err
+		}
+		for _, t := range ts {
+			rows = append(rows, &row{target: t})
+		}
 	}
 	for _, a := range args {
 		t, err := emulator.ParseColdTarget(a)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,10 +22,12 @@ type ColdTarget struct {
 	Name   string
 	Binary string
 	// On is the platform: "rest", "rest_stream", "http_v2", "function_url",
-	// "alb", "fc" (go1) or "fc_web".
+	// "alb", "fc" (go1) or "fc_web"; or "event": Body is an event of Lambda's,
+	// not a request.
 	On     string
 	Method string // "" = GET, or POST with a Body
 	Path   string
+	Header map[string]string
 	Body   string // JSON
 	// Until ends the measurement at the first piece of the body that has it;
 	// "" = when the response is complete.
@@ -60,7 +63,7 @@ func ParseColdTarget(s string) (ColdTarget, error) {
 		k, v, _ := strings.Cut(kv, "=")
 		t.Env[k] = v
 	}
-	if t.Name == "" || t.Binary == "" || t.Path == "" {
+	if t.Name == "" || t.Binary == "" || t.Path == "" && t.On != "event" {
 		return t, fmt.Errorf("target %q: name, bin and path are needed", s)
 	}
 	return t, nil
@@ -75,7 +78,15 @@ type ColdRun struct {
 
 // Run spawns the binary, measures its first answer, and kills it.
 func (t ColdTarget) Run(ctx context.Context) (ColdRun, error) {
-	o := Options{Binary: t.Binary, Env: t.Env, Timeout: time.Minute}
+	bin, err := filepath.Abs(t.Binary)
+	if err != nil {
+		return ColdRun{}, err
+	}
+	// Elsewhere: the folder we are in may hold settings, a deployed one has none.
+	o := Options{Binary: bin, Env: t.Env, Timeout: time.Minute, Dir: os.TempDir()}
+	if t.On == "event" {
+		return t.event(ctx, o)
+	}
 	in, rt, err := t.start(ctx, o)
 	if err != nil {
 		return ColdRun{}, err
@@ -85,12 +96,34 @@ func (t ColdTarget) Run(ctx context.Context) (ColdRun, error) {
 	if err != nil {
 		return ColdRun{}, fmt.Errorf("%s: %w\n%s", t.Name, err, lastLines(in.Output()))
 	}
+	return ended(in, took)
+}
+
+// ended looks at the memory of a process and ends it.
+func ended(in *Instance, took time.Duration) (ColdRun, error) {
 	rss, err := in.RSS()
 	if err != nil {
 		return ColdRun{}, err
 	}
 	in.Kill() // and so its output is whole
 	return ColdRun{took, rss, in.Output()}, nil
+}
+
+// event is Run for a function that takes events: until it reports the end.
+func (t ColdTarget) event(ctx context.Context, o Options) (ColdRun, error) {
+	l, err := StartLambda(ctx, o)
+	if err != nil {
+		return ColdRun{}, err
+	}
+	defer l.Close()
+	rep, err := l.Invoke(ctx, []byte(t.Body))
+	if err == nil {
+		_, err = rep.Whole()
+	}
+	if err != nil {
+		return ColdRun{}, fmt.Errorf("%s: %w\n%s", t.Name, err, lastLines(l.Output()))
+	}
+	return ended(l.Instance, time.Since(l.Started()))
 }
 
 func (t ColdTarget) start(ctx context.Context, o Options) (*Instance, http.RoundTripper, error) {
@@ -146,6 +179,9 @@ func (t ColdTarget) first(ctx context.Context, rt http.RoundTripper, start time.
 	}
 	if t.Body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	for k, v := range t.Header {
+		req.Header.Set(k, v)
 	}
 	res, err := rt.RoundTrip(req)
 	if err != nil {
