@@ -95,6 +95,13 @@ func (q *queue) leave() (last bool) {
 	return q.closed && !q.leading
 }
 
+// busy reports whether somebody waits.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) > 0
+}
+
 // claim makes the caller the leader if nobody is, without a batch; leave ends it.
 func (q *queue) claim() bool {
 	q.mu.Lock()
