@@ -81,14 +81,6 @@ func check(t *testing.T, text kb.Text, chunks []kb.Chunk) {
 	gap(len(text.Body))
 }
 
-func bodies(chunks []kb.Chunk) []string {
-	var out []string
-	for _, c := range chunks {
-		out = append(out, c.Text)
-	}
-	return out
-}
-
 func TestSplit(t *testing.T) {
 	t.Parallel()
 	a, b, c := sentence(150), sentence(150), sentence(150)

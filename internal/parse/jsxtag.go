@@ -252,3 +252,41 @@ func literal(expr string) string {
 	}
 	return strings.NewReplacer(`\n`, " ", `\"`, `"`, `\'`, "'", "\\`", "`", `\\`, `\`).Replace(s)
 }
+
+// visible returns the text that a reader sees of a component's attributes.
+func visible(t *tag) string {
+	if t.name == "" || t.name[0] < 'A' || t.name[0] > 'Z' {
+		return ""
+	}
+	if strings.HasSuffix(t.name, "Field") { // ParamField, ResponseField: name (type, required)
+		for _, a := range []string{"path", "query", "body", "header", "name"} {
+			if v := t.attr(a); v != "" {
+				return v + fieldDetails(t)
+			}
+		}
+	}
+	var parts []string
+	for _, a := range []string{"title", "label", "caption", "description"} {
+		if v := strings.TrimSpace(t.attr(a)); v != "" {
+			parts = append(parts, v)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func fieldDetails(t *tag) string {
+	var d []string
+	if v := t.attr("type"); v != "" {
+		d = append(d, v)
+	}
+	if t.has("required") {
+		d = append(d, "required")
+	}
+	if v := t.attr("default"); v != "" {
+		d = append(d, "default "+v)
+	}
+	if d == nil {
+		return ""
+	}
+	return " (" + strings.Join(d, ", ") + ")"
+}
