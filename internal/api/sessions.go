@@ -204,21 +204,19 @@ func (f *follower) stream(w http.ResponseWriter, r *http.Request, notes []kb.Not
 	defer cancel()
 	out := newSSE(w)
 	_ = out.rc.SetReadDeadline(time.Time{}) // of the request, long since read; not on every platform
-	if err := out.event(strconv.FormatInt(f.after, 10), sessionEvent{Type: "state", Session: f.id, State: f.state}); err != nil {
-		return gone(err)
-	}
 	pause, beat := firstPause, now().Add(heartbeatEvery)
-	for {
-		for _, n := range notes {
-			f.after, pause = n.Seq, firstPause
-			ev, ok := eventOf(f.id, n)
-			if !ok {
-				continue
-			}
-			if err := out.event(strconv.FormatInt(n.Seq, 10), ev); err != nil {
+	for first := true; ; first = false {
+		if len(notes) > 0 {
+			pause, beat = firstPause, now().Add(heartbeatEvery)
+		}
+		if err := f.send(out, notes); err != nil {
+			return gone(err)
+		}
+		// Then how it stands: who has caught up may trust it.
+		if first {
+			if err := out.event(strconv.FormatInt(f.after, 10), sessionEvent{Type: "state", Session: f.id, State: f.state}); err != nil {
 				return gone(err)
 			}
-			beat = now().Add(heartbeatEvery)
 		}
 		select {
 		case <-ctx.Done():
@@ -231,7 +229,7 @@ func (f *follower) stream(w http.ResponseWriter, r *http.Request, notes []kb.Not
 			if err := out.write(": still here\n\n"); err != nil {
 				return gone(err)
 			}
-			beat = now().Add(heartbeatEvery)
+			notes, beat = nil, now().Add(heartbeatEvery)
 			continue
 		}
 		longest := idlePause
@@ -247,6 +245,21 @@ func (f *follower) stream(w http.ResponseWriter, r *http.Request, notes []kb.Not
 			return f.s.sayFailed(out, r, err)
 		}
 	}
+}
+
+// send sends what the notes mean to the customer.
+func (f *follower) send(out *sse, notes []kb.Note) error {
+	for _, n := range notes {
+		f.after = n.Seq
+		ev, ok := eventOf(f.id, n)
+		if !ok {
+			continue
+		}
+		if err := out.event(strconv.FormatInt(n.Seq, 10), ev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refresh is look at what all instances did, and the clock.

@@ -28,6 +28,7 @@ func TestConsole(t *testing.T) {
 		{"a long document shows the text around the quote first", "en-US", readsLong},
 		{"the language follows the browser, switches and is remembered", "zh-CN", speaksTwo},
 		{"a human is one button away", "zh-CN", handsOff},
+		{"what a person says arrives, also after a broken connection and a reload", "zh-CN", hearsPeople},
 		{"quoted text says so and abstaining offers a human", "en-US", quotesAndAbstains},
 		{"failures keep the question and can be retried", "en-US", fails},
 		{"a lost network keeps the question", "en-US", losesNetwork},
@@ -202,6 +203,41 @@ func handsOff(p *page) {
 	p.expect(p.text(".turn:last-child"), "已取消转人工")
 	if p.count("#state") != 0 {
 		p.Error("the state stays although the machine answers again")
+	}
+}
+
+func hearsPeople(p *page) {
+	p.asks("保修期是多长时间？")
+	if got := p.fake.listeners(); len(got) != 0 {
+		p.Errorf("listened %q while the machine answers", got)
+	}
+	p.press("#human")
+	p.do(ended())
+	p.fake.said <- `{"type":"handoff","state":"human","content":"人工客服 小王 已接入。","agent":"小王"}`
+	p.wait(`document.querySelector("#state").innerText.includes("人工客服正在接待")`)
+	p.fake.said <- `{"type":"message","content":"您好，\n<b>请讲</b>","agent":"小王"}`
+	p.wait(`document.querySelector(".said .agent")`)
+	p.expect(p.text(".turn:last-child .said"), "小王 已接入", "小王\n", "您好，\n<b>请讲</b>")
+	p.expect(p.text("#announcer"), "人工客服 小王：您好")
+	p.fake.said <- "" // the connection ends
+	p.wait(`performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/events")).length >= 1`)
+	p.fake.said <- `{"type":"message","content":"还在吗？","agent":"小王"}`
+	p.wait(`document.querySelector(".turn:last-child .said").innerText.includes("还在吗？")`)
+	if got := p.fake.listeners(); len(got) != 2 || got[0] != "" || got[1] != "12" {
+		p.Errorf("listened from %q, want on from the last event", got)
+	}
+	p.fake.mu.Lock()
+	p.fake.state = "human"
+	p.fake.mu.Unlock()
+	p.open()
+	p.expect(p.text(".turn:last-child .said"), "小王 已接入", "还在吗？")
+	p.fake.said <- `{"type":"handoff","state":"ai","content":"人工服务已结束。"}`
+	p.wait(`document.querySelector("#state").hidden`)
+	p.expect(p.text(".turn:last-child .said"), "人工服务已结束")
+	p.press("#new-chat")
+	p.wait(`!document.querySelector(".turn")`)
+	if got := value[string](p, `sessionStorage.getItem("eino-qa.heard") ?? ""`); got != "" {
+		p.Errorf("a new conversation remembers event %q", got)
 	}
 }
 

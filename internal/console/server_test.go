@@ -26,6 +26,9 @@ type fake struct {
 	mu       sync.Mutex
 	asked    []request
 	attempts map[string]int // by question
+	state    string         // of the session: ai, waiting, human
+	heard    []string       // Last-Event-ID of each listener
+	said     chan string    // events of the session, as JSON; "" breaks the connection
 }
 
 // request is what the page sent to /chat.
@@ -40,10 +43,11 @@ type request struct {
 
 func newFake(t testing.TB) *fake {
 	t.Helper()
-	f := &fake{attempts: map[string]int{}}
+	f := &fake{attempts: map[string]int{}, state: "ai", said: make(chan string, 10)}
 	mux := http.NewServeMux()
 	mux.Handle("/", console.Handler())
 	mux.HandleFunc("POST /chat", f.chat)
+	mux.HandleFunc("GET /api/v1/sessions/{id}/events", f.events)
 	mux.HandleFunc("GET "+textRoute+"{name}", text)
 	mux.Handle("GET /testdata/", http.FileServer(http.Dir(".")))
 	f.Server = httptest.NewServer(mux)
@@ -71,6 +75,14 @@ func (f *fake) chat(w http.ResponseWriter, r *http.Request) {
 	f.asked = append(f.asked, req)
 	f.attempts[req.Query]++
 	attempt := f.attempts[req.Query]
+	for words, state := range map[string]string{"客服在吗": "human", "取消转人工": "ai"} {
+		if strings.Contains(req.Query, words) {
+			f.state = state
+		}
+	}
+	if req.Query == "转人工" || req.Query == "talk to a human" {
+		f.state = "waiting"
+	}
 	f.mu.Unlock()
 
 	has := func(words ...string) bool {
@@ -96,6 +108,37 @@ func (f *fake) chat(w http.ResponseWriter, r *http.Request) {
 	default:
 		stream(w, r, answer(req.Query, attempt), mannerOf(req.Query))
 	}
+}
+
+// events is the stream of a session: its state, then what the test says.
+func (f *fake) events(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	f.heard = append(f.heard, r.Header.Get("Last-Event-ID"))
+	state, n := f.state, len(f.heard)*10
+	f.mu.Unlock()
+	head(w)
+	rc := http.NewResponseController(w)
+	fmt.Fprintf(w, "id: %d\ndata: {\"type\":\"state\",\"session_id\":%q,\"state\":%q}\n\n", n, r.PathValue("id"), state)
+	for {
+		_ = rc.Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case data := <-f.said:
+			if data == "" {
+				return
+			}
+			n++
+			fmt.Fprintf(w, ": heartbeat\n\nid: %d\ndata: %s\n\n", n, data)
+		}
+	}
+}
+
+// listeners returns the Last-Event-ID of each time the page listened.
+func (f *fake) listeners() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.heard)
 }
 
 // answer is the script proper.

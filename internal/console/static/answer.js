@@ -26,16 +26,17 @@ export class AnswerView {
     sources: h("div", { class: "cited" }),
     trouble: h("div", { class: "outcome" }),
     fine: h("p", { class: "fine" }),
+    said: h("div", { class: "said" }),
   };
 
   constructor(turn, does) {
     this.#turn = turn;
     this.#does = does;
     const id = `q-${Math.random().toString(36).slice(2)}`;
-    const { badges, text, notices, sources, trouble, fine } = this.#parts;
+    const { badges, text, notices, sources, trouble, fine, said } = this.#parts;
     this.node = h("article", { class: "turn", "aria-labelledby": id },
       h("h2", { class: "asked", id }, turn.query),
-      h("div", { class: "answer" }, badges, text, notices, trouble, sources, fine));
+      h("div", { class: "answer" }, badges, text, notices, trouble, sources, fine, said));
     this.#draw();
   }
 
@@ -77,6 +78,7 @@ export class AnswerView {
     this.#sources(turn, live, open);
     this.#trouble(turn);
     this.#fine(turn);
+    this.#said(turn);
   }
 
   #badges(turn, live, quoted) {
@@ -115,6 +117,11 @@ export class AnswerView {
       }
       return nodes;
     });
+  }
+
+  #said(turn) {
+    section(this.#parts.said, turn.said, () => turn.said.map(({ agent, content }) => notice("person",
+      agent ? h("p", { class: "agent" }, String(agent)) : null, h("p", { class: "words" }, String(content ?? "")))));
   }
 
   #sources(turn, live, open) {

@@ -6,6 +6,7 @@ import { ask } from "./client.js";
 import { byId, calm } from "./dom.js";
 import { failureOf } from "./failure.js";
 import { say, t } from "./i18n.js";
+import { Line } from "./line.js";
 import { tab } from "./storage.js";
 import { Turn } from "./turn.js";
 
@@ -22,6 +23,7 @@ export class Chat {
   #abort = null;      // of the answer under way
   #follow = true;
   #does;
+  #line = new Line((event) => this.#hear(event));
 
   /** does has open(sources, n, chip), key(), edit(query) and busy(is). */
   constructor(does) {
@@ -83,6 +85,7 @@ export class Chat {
     this.#turns = [];
     for (const name of ["turns", "session", "state"]) tab.set(name, "");
     this.#state("");
+    this.#line.forget();
     this.#arrange();
     announce(t("say.newChat"));
   }
@@ -160,6 +163,20 @@ export class Chat {
     tab.set("state", kept);
     byId("state").hidden = !kept;
     if (kept) say(byId("state-text"), `state.${kept}`);
+    if (kept) this.#line.start(tab.get("session"));
+    else this.#line.stop();
+  }
+
+  // What a person said, or what became of the request for one.
+  #hear(event) {
+    const turn = this.#turns.at(-1);
+    if (turn?.hear(event)) {
+      this.#views.get(turn).update();
+      this.#keep();
+      announce(event.type === "message" ? t("say.person", { name: event.agent ?? "", text: event.content }) : event.content);
+    }
+    // A turn under way knows better: its answer tells how the session stands.
+    if (typeof event.state === "string" && !this.busy) this.#state(event.state);
   }
 
   #keep() {

@@ -21,8 +21,7 @@ export async function* ask({ query, session, resume, signal }) {
     "Accept": "text/event-stream",
     "Accept-Language": language(),
   };
-  if (tab.get("key")) headers["X-API-Key"] = tab.get("key");
-  if (tab.get("tenant")) headers["X-Tenant-ID"] = tab.get("tenant");
+  identify(headers);
   if (resume) headers["Last-Event-ID"] = resume;
 
   const response = await fetch(new URL("chat", document.baseURI), {
@@ -43,6 +42,29 @@ export async function* ask({ query, session, resume, signal }) {
   for await (const { id, data } of readEvents(response.body)) {
     yield { ...parse(data), eventID: id };
   }
+}
+
+/**
+ * follow yields what happens in a session besides its answers ({type: state |
+ * handoff | message, …, eventID}), from the event after last on.
+ */
+export async function* follow({ session, last, signal }) {
+  const headers = { "Accept": "text/event-stream" };
+  identify(headers);
+  if (last) headers["Last-Event-ID"] = last;
+  const response = await fetch(new URL(`api/v1/sessions/${encodeURIComponent(session)}/events`, document.baseURI), {
+    headers, signal, cache: "no-store",
+  });
+  if (!response.ok) throw await httpFailure(response);
+  if (!(response.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) throw new Failure("protocol");
+  for await (const { id, data } of readEvents(response.body)) {
+    yield { ...parse(data), eventID: id };
+  }
+}
+
+function identify(headers) {
+  if (tab.get("key")) headers["X-API-Key"] = tab.get("key");
+  if (tab.get("tenant")) headers["X-Tenant-ID"] = tab.get("tenant");
 }
 
 function parse(data) {

@@ -10,6 +10,7 @@ export class Turn {
   stage = "";
   route = "";
   sources = [];
+  said = [];        // by people and about them, after the answer: {agent, content}
   metadata = null;  // of the end event
   failure = null;
   status = "asking"; // asking → done | stopped | failed
@@ -64,6 +65,14 @@ export class Turn {
     }
   }
 
+  /** hear takes an event of the session's own stream; it reports whether there is something new to read. */
+  hear(event) {
+    const content = typeof event.content === "string" ? event.content : "";
+    if (!content || (event.type !== "message" && event.type !== "handoff")) return false;
+    this.said.push({ agent: event.type === "message" ? String(event.agent ?? "") : "", content });
+    return true;
+  }
+
   /**
    * finish ends a stream that broke nothing. Without an end event it is cut
    * short, unless a human took over: then handoff is the last event.
@@ -86,15 +95,15 @@ export class Turn {
 
   /** plain returns what storage keeps. */
   plain() {
-    const { query, answer, note, route, sources, metadata, status } = this;
-    return { query, answer, note, route, sources, metadata, status, failure: this.failure?.plain?.() ?? null };
+    const { query, answer, note, route, sources, said, metadata, status } = this;
+    return { query, answer, note, route, sources, said, metadata, status, failure: this.failure?.plain?.() ?? null };
   }
 
   /** restore makes a Turn of what storage kept, or null. A turn that was being answered has failed. */
   static restore(kept) {
     if (typeof kept?.query !== "string" || typeof kept.answer !== "string") return null;
     const turn = new Turn(kept.query);
-    Object.assign(turn, kept, { sources: Array.isArray(kept.sources) ? kept.sources : [] });
+    Object.assign(turn, kept, { sources: Array.isArray(kept.sources) ? kept.sources : [], said: Array.isArray(kept.said) ? kept.said : [] });
     turn.failure = kept.failure ? new Failure(kept.failure.kind, kept.failure) : null;
     if (turn.status === "asking") turn.fail(new Failure("left"));
     return turn;

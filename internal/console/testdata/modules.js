@@ -5,7 +5,9 @@ import { indexAtByte, splitAtBytes } from "/console/bytes.js";
 import { ownLink } from "/console/client.js";
 import { Failure, secondsUntil } from "/console/failure.js";
 import { blocksOf, inlineNodes, markersOf, renderAnswer, spoken } from "/console/format.js";
+import { Line } from "/console/line.js";
 import { sourceList } from "/console/sources.js";
+import { tab } from "/console/storage.js";
 import { EventParser, readEvents } from "/console/stream.js";
 import { samples, texts } from "/console/texts.js";
 import { Turn } from "/console/turn.js";
@@ -182,6 +184,46 @@ export const checks = {
     turn.apply({ type: "handoff", content: "A person answers now." });
     turn.finish();
     return [[turn.answer, turn.note, turn.metadata.state], ["half", "A person answers now.", "human"]];
+  },
+  "what people say is kept beside the answer": () => {
+    const turn = new Turn("q");
+    const news = [{ type: "state", state: "human" }, { type: "handoff", content: "Ann is here." }, { type: "message", agent: "Ann", content: "Hello" },
+      { type: "message", content: 7 }, { type: "later", content: "x" }].map((event) => turn.hear(event));
+    return [[news, turn.said, Turn.restore(turn.plain()).said, Turn.restore({ query: "q", answer: "", said: 1 }).said],
+      [[false, true, true, false, false], [{ agent: "", content: "Ann is here." }, { agent: "Ann", content: "Hello" }],
+        [{ agent: "", content: "Ann is here." }, { agent: "Ann", content: "Hello" }], []]];
+  },
+  "a line goes on where it broke, and gives up when refused": async () => {
+    tab.set("heard", "");
+    const asked = [];
+    const heard = [];
+    async function* source({ session, last }) {
+      asked.push([session, last]);
+      if (asked.length === 3) throw new Failure("http", { status: 404 });
+      yield { type: "message", content: String(asked.length), eventID: `${asked.length}` };
+      if (asked.length === 2) throw new Failure("cut");
+    }
+    const line = new Line((event) => heard.push(event.content), { source, wait: 1 });
+    line.start("s");
+    line.start("s");
+    for (let i = 0; i < 100 && line.open; i++) await new Promise((done) => setTimeout(done, 5));
+    const kept = tab.get("heard");
+    line.forget();
+    return [[asked, heard, line.open, kept, tab.get("heard")], [[["s", ""], ["s", "1"], ["s", "2"]], ["1", "2"], false, "2", ""]];
+  },
+  "a line that was stopped is silent": async () => {
+    const heard = [];
+    async function* source({ signal }) {
+      yield { type: "state", state: "human" };
+      await new Promise((done) => signal.addEventListener("abort", done));
+      yield { type: "message", content: "too late" };
+    }
+    const line = new Line((event) => heard.push(event.type), { source, wait: 1 });
+    line.start("s");
+    await new Promise((done) => setTimeout(done, 10));
+    line.stop();
+    await new Promise((done) => setTimeout(done, 10));
+    return [heard, ["state"]];
   },
   "an error event is a failure": () => [caught(() => new Turn("q").apply({ type: "error", code: "not_saved" })), "stream not_saved"],
   "only a broken stream is taken up again": () => {
