@@ -30,8 +30,8 @@ func (db *DB) pause(ctx context.Context) error {
 }
 
 // pace decides how long the next batch waits. Imports wait longer: people wait
-// for the others. Who has nothing more to commit has given way already.
-func (db *DB) pace(bulk bool) {
+// for the others. A single caller who has nothing more has given way already.
+func (db *DB) pace(bulk, many bool) {
 	const (
 		contended = 2 * time.Second // others who write commit several times in it
 		trips     = 4
@@ -42,7 +42,7 @@ func (db *DB) pace(bulk bool) {
 	switch {
 	case bulk && others:
 		db.resume = time.Now().Add(least*db.rtt + db.log.Jitter((most-least)*db.rtt))
-	case bulk || others && db.queue.busy():
+	case bulk || others && (many || db.queue.busy()):
 		db.resume = time.Now().Add(db.log.Jitter(trips * db.rtt))
 	}
 }
@@ -180,7 +180,7 @@ func (db *DB) attempt(ctx context.Context, im *image, v *view, batch []*request)
 		im.publish(nv, nv.state.Boundary)
 		db.measure(c.f.took)
 		db.event(EventCommit)
-		db.pace(batch[0].bulk)
+		db.pace(batch[0].bulk, len(batch) > 1)
 		return nil, nil
 	}
 	if err == nil {
