@@ -95,7 +95,7 @@ func restored(r backup.Restored) api.Restored {
 }
 
 func (b backend) Export(ctx context.Context, actor string, id kb.TenantID, at api.Moment, send func(api.Exported) error) (err error) {
-	dir, err := os.MkdirTemp("", "eino-qa-export-")
+	dir, err := os.MkdirTemp("", "eino-qa-backup-")
 	if err != nil {
 		return kb.E(kb.Unavailable, err, "no temporary folder on the server")
 	}
@@ -123,7 +123,7 @@ func (b backend) Export(ctx context.Context, actor string, id kb.TenantID, at ap
 }
 
 func (b backend) Import(ctx context.Context, actor string, id kb.TenantID, file io.Reader, sha256 string, replace bool) (out api.Imported, err error) {
-	dir, err := os.MkdirTemp("", "eino-qa-import-")
+	dir, err := os.MkdirTemp("", "eino-qa-backup-")
 	if err != nil {
 		return out, kb.E(kb.Unavailable, err, "no temporary folder on the server")
 	}

@@ -101,6 +101,7 @@ func New(cfg Config) *Service {
 }
 
 const (
+	scratchName = "eino-qa-backup-" // of temporary folders
 	root        = "t/"
 	recordsRoot = "control/backup/"
 )
@@ -159,7 +160,7 @@ func classify(id kb.TenantID, err error) error {
 
 // scratch is a folder for whole databases, gone after done.
 func (s *Service) scratch() (dir string, done func(), err error) {
-	dir, err = os.MkdirTemp(s.cfg.TempDir, "eino-qa-backup-")
+	dir, err = os.MkdirTemp(s.cfg.TempDir, scratchName)
 	if err != nil {
 		return "", nil, kb.E(kb.Unavailable, err, "no temporary folder: set TMPDIR to one with room for the largest database")
 	}

@@ -2,10 +2,13 @@ package backup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -83,6 +86,7 @@ const atOnce = 2
 // tenant that fails; the error is that of all of them, or of listing them.
 func (s *Service) Run(ctx context.Context, o Options) (Report, error) {
 	rep := Report{Started: time.Now().UTC()}
+	s.sweep(ctx)
 	ids := o.Tenants
 	if ids == nil {
 		names, err := commitlog.Names(ctx, s.cfg.Bucket, root)
@@ -121,6 +125,22 @@ func (s *Service) Run(ctx context.Context, o Options) (Report, error) {
 		}
 	}
 	return rep, errors.Join(errs...)
+}
+
+// sweep removes temporary folders of runs that were killed: each may hold a
+// whole tenant.
+func (s *Service) sweep(ctx context.Context) {
+	const dead = 24 * time.Hour // no run works on one tenant that long
+	dir := cmp.Or(s.cfg.TempDir, os.TempDir())
+	old, err := filepath.Glob(filepath.Join(dir, scratchName+"*"))
+	for _, path := range old {
+		if info, serr := os.Lstat(path); serr == nil && time.Since(info.ModTime()) > dead {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	if err != nil {
+		s.cfg.Log.DebugContext(ctx, "old temporary folders stay", "error", err) // best effort
+	}
 }
 
 type queued struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -233,5 +235,24 @@ func TestOneTenantsTroubleIsNotAnothers(t *testing.T) {
 	i := slices.IndexFunc(rep.Results, func(r backup.Result) bool { return r.Tenant == "acme" })
 	if !errors.Is(err, objstore.ErrReadOnly) || rep.Results[i].Status != backup.Done || rep.Count(backup.Failed) != 1 {
 		t.Errorf("%v, %+v", err, rep.Results)
+	}
+}
+
+func TestARunRemovesWhatKilledOnesLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dir := t.TempDir()
+	long := time.Now().Add(-48 * time.Hour)
+	for name, at := range map[string]time.Time{"eino-qa-backup-old": long, "eino-qa-backup-young": time.Now(), "other": long} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.Mkdir(path, 0o700), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := backup.New(backup.Config{Bucket: w.b, SQL: sqlFiles{w.reg}, TempDir: dir})
+	w.run(s, backup.Options{})
+	left := must(filepath.Glob(filepath.Join(dir, "*")))
+	if len(left) != 2 || strings.Contains(fmt.Sprint(left), "old") {
+		t.Errorf("left: %v", left)
 	}
 }

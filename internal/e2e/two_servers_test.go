@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
+	"github.com/eino-qa/eino-qa/internal/objstore/ossfake"
 )
 
 func TestTwoServersOnOneFolder(t *testing.T) {
@@ -26,6 +27,14 @@ func TestTwoServersOnS3(t *testing.T) {
 	twoServers(t, t.TempDir(),
 		fmt.Sprintf("STORAGE_URL=s3://%s?endpoint=%s&path_style=true", s3.Bucket(), s3.Endpoint),
 		"STORAGE_ACCESS_KEY_ID="+s3.Key, "STORAGE_SECRET_ACCESS_KEY="+s3.Secret)
+}
+
+func TestTwoServersOnOSS(t *testing.T) {
+	t.Parallel()
+	oss := ossfake.Start(t)
+	twoServers(t, t.TempDir(),
+		fmt.Sprintf("STORAGE_URL=oss://%s/prefix?endpoint=%s", oss.Bucket(), oss.Endpoint), "STORAGE_REGION="+oss.Region,
+		"STORAGE_ACCESS_KEY_ID="+oss.Key, "STORAGE_SECRET_ACCESS_KEY="+oss.Secret, "STORAGE_SESSION_TOKEN="+oss.Token)
 }
 
 // twoServers lets two servers answer and ingest for the same tenant at once,
@@ -73,8 +82,13 @@ func twoServers(t *testing.T, dir string, env ...string) {
 	if ans := b.ask("暗号 b-0 是什么？", ""); !strings.Contains(ans.Answer, "b-0") {
 		t.Errorf("the server that is left answers %q", ans.Answer)
 	}
-	if out, err := run(t, dir, env, "verify"); err != nil {
-		t.Errorf("verify: %v\n%s", err, out)
+	for _, args := range [][]string{{"backup"}, {"verify"}, {"restore", "-tenant", "default", "-time", "0s"}, {"export", "-tenant", "default", "out.db"}} {
+		if out, err := run(t, dir, env, args...); err != nil {
+			t.Errorf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	if ans := b.ask("暗号 b-0 是什么？", ""); !strings.Contains(ans.Answer, "b-0") {
+		t.Errorf("after a restore to now it answers %q", ans.Answer)
 	}
 }
 
