@@ -1,7 +1,7 @@
 package backup_test
 
 import (
-	"errors"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,8 +12,6 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/backup"
 	"github.com/eino-qa/eino-qa/internal/kb"
-	"github.com/eino-qa/eino-qa/internal/objstore"
-	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
 )
 
 func TestRestoreAndUndo(t *testing.T) {
@@ -96,33 +94,35 @@ func TestWhatCannotBeRestored(t *testing.T) {
 	}
 }
 
-func TestARestoreMayBeKilledAtAnyCall(t *testing.T) {
+func TestARestoreMayBeKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.write("acme", 3)
-		for n := 1; ; n++ {
-			before := w.write("acme", 2)
-			action := []objstoretest.Action{objstoretest.Fail, objstoretest.ApplyThenFail}[n%2]
-			f := objstoretest.NewFault(w.b, nil)
-			f = objstoretest.NewFault(w.b, func(c objstoretest.Call) objstoretest.Effect {
-				if c.N < n {
-					return objstoretest.Effect{}
+		n := 1
+		for more := true; more; n++ {
+			for _, applied := range []bool{false, true} {
+				before := w.write("acme", 2)
+				ps := w.points(w.service(w.b), "acme")
+				ctx, cancel := context.WithCancel(t.Context())
+				f, reached := killed(w.b, n, applied, cancel)
+				_, err := w.service(f).Restore(ctx, "acme", backup.Target{Commit: ps[1].Commit}, false) // one document less
+				cancel()
+				more = reached()
+				got := w.documents("acme")
+				if got != before && got != before-1 || err == nil && got != before-1 || more && err == nil {
+					t.Fatalf("killed at change %d, applied %t (%v): %d documents, want %d or %d", n, applied, err, got, before, before-1)
 				}
-				return objstoretest.Effect{Action: action, Err: errors.Join(objstore.ErrDown, objstoretest.ErrKilled)}
-			})
-			ps := w.points(w.service(w.b), "acme")
-			_, err := w.service(f).Restore(t.Context(), "acme", backup.Target{Commit: ps[1].Commit}, false) // one document less
-			got := w.documents("acme")
-			if got != before && got != before-1 || err == nil && got != before-1 {
-				t.Fatalf("killed at call %d (%v): %d documents, want %d or %d", n, err, got, before, before-1)
+				if after := w.write("acme", 1); after != got+1 {
+					t.Fatalf("killed at change %d: the tenant takes no writes", n)
+				}
+				if _, err := w.service(w.b).Verify(t.Context(), "acme"); err != nil {
+					t.Fatalf("killed at change %d: %v", n, err)
+				}
 			}
-			if after := w.write("acme", 1); after != got+1 {
-				t.Fatalf("killed at call %d: the tenant takes no writes", n)
-			}
-			if f.Calls() < n {
-				return
-			}
+		}
+		if n < 5 { // origin, first commit, seal, pointer
+			t.Errorf("a restore changes the store %d times only: nothing was tried", n-2)
 		}
 	})
 }
@@ -249,9 +249,9 @@ func TestAPlainFileIsImportedOnce(t *testing.T) {
 	}
 }
 
-// TestAFirstImportMayBeKilledAtAnyCall starts over after each kill, as a server
-// does, until the import is through.
-func TestAFirstImportMayBeKilledAtAnyCall(t *testing.T) {
+// TestAFirstImportMayBeKilledAnywhere starts over after each kill, as a server
+// does, and must end with one import.
+func TestAFirstImportMayBeKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -260,25 +260,21 @@ func TestAFirstImportMayBeKilledAtAnyCall(t *testing.T) {
 		if _, err := w.service(w.b).Export(t.Context(), "acme", backup.Target{}, path); err != nil {
 			t.Fatal(err)
 		}
-		for n := 1; ; n++ {
-			w := newWorld(t)
-			action := []objstoretest.Action{objstoretest.Fail, objstoretest.ApplyThenFail}[n%2]
-			f := objstoretest.NewFault(w.b, func(c objstoretest.Call) objstoretest.Effect {
-				if c.N < n {
-					return objstoretest.Effect{}
+		for n, more := 1, true; more; n++ {
+			for _, applied := range []bool{false, true} {
+				w := newWorld(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				f, reached := killed(w.b, n, applied, cancel)
+				_, _, _ = w.service(f).ImportOnce(ctx, "new", path)
+				cancel()
+				more = reached()
+				w.reg.Forget("new")
+				if _, _, err := w.service(w.b).ImportOnce(t.Context(), "new", path); err != nil {
+					t.Fatalf("killed at change %d, applied %t: the next start says %v", n, applied, err)
 				}
-				return objstoretest.Effect{Action: action, Err: objstoretest.ErrKilled}
-			})
-			_, _, _ = w.service(f).ImportOnce(t.Context(), "new", path)
-			w.reg.Forget("new")
-			if _, _, err := w.service(w.b).ImportOnce(t.Context(), "new", path); err != nil {
-				t.Fatalf("killed at call %d: the next start says %v", n, err)
-			}
-			if got := w.documents("new"); got != docs {
-				t.Fatalf("killed at call %d: %d documents, want %d", n, got, docs)
-			}
-			if f.Calls() < n {
-				return
+				if got := w.documents("new"); got != docs {
+					t.Fatalf("killed at change %d, applied %t: %d documents, want %d", n, applied, got, docs)
+				}
 			}
 		}
 	})

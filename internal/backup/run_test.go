@@ -89,50 +89,41 @@ func TestASleepingTenantIsLeftAlone(t *testing.T) {
 	})
 }
 
-// TestARunMayBeKilledAtAnyCall kills a run at its n-th call, for every n, with
-// and without the call's effect; the next run must find everything.
-func TestARunMayBeKilledAtAnyCall(t *testing.T) {
+// TestARunMayBeKilledAnywhere kills a run at its n-th change of the store, for
+// every n, before and after it; the next run must find everything.
+func TestARunMayBeKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		docs := w.write("acme", 260)
-		killed := 0
-		for n := 1; ; n++ {
-			time.Sleep(window + time.Hour)
-			docs = w.write("acme", 1)
-			action := []objstoretest.Action{objstoretest.Fail, objstoretest.ApplyThenFail}[n%2]
-			ctx, cancel := context.WithCancel(t.Context())
-			f := objstoretest.NewFault(w.b, func(c objstoretest.Call) objstoretest.Effect {
-				if c.N < n {
-					return objstoretest.Effect{}
-				}
+		w.write("acme", 260)
+		n := 1
+		for more := true; more; n++ {
+			for _, applied := range []bool{false, true} {
+				time.Sleep(window + time.Hour)
+				docs := w.write("acme", 2)
+				ctx, cancel := context.WithCancel(t.Context())
+				f, reached := killed(w.b, n, applied, cancel)
+				_, err := w.service(f).Run(ctx, backup.Options{Full: true, Tenants: []kb.TenantID{"acme"}})
 				cancel()
-				return objstoretest.Effect{Action: action}
-			})
-			_, err := w.service(f).Run(ctx, backup.Options{Full: true, Tenants: []kb.TenantID{"acme"}})
-			cancel()
-			w.reg.Forget("acme") // what the server knew must not help
-			if got := w.documents("acme"); got != docs {
-				t.Fatalf("killed at call %d: %d documents, want %d", n, got, docs)
-			}
-			for _, p := range w.points(w.service(w.b), "acme")[:2] {
-				if _, err := w.at(w.service(w.b), "acme", p.Commit); err != nil {
-					t.Fatalf("killed at call %d: %s cannot be restored: %v", n, p.Commit, err)
-				}
-			}
-			if f.Calls() < n {
-				if err != nil {
+				more = reached()
+				if !more && err != nil {
 					t.Errorf("nothing failed and yet: %v", err)
 				}
-				break
+				w.reg.Forget("acme") // what the server knew must not help
+				if got := w.documents("acme"); got != docs {
+					t.Fatalf("killed at change %d: %d documents, want %d", n, got, docs)
+				}
+				for _, p := range w.points(w.service(w.b), "acme")[:2] {
+					if _, err := w.at(w.service(w.b), "acme", p.Commit); err != nil {
+						t.Fatalf("killed at change %d: %s cannot be restored: %v", n, p.Commit, err)
+					}
+				}
 			}
-			killed++
 		}
-		if killed < 20 {
-			t.Errorf("only %d calls were tried", killed)
+		if n < 4 {
+			t.Errorf("a run changes the store %d times only: nothing was tried", n-2)
 		}
-		rep := w.run(w.service(w.b), backup.Options{Full: true})
-		if rep.Results[0].Status != backup.Done {
+		if rep := w.run(w.service(w.b), backup.Options{Full: true}); rep.Results[0].Status != backup.Done {
 			t.Errorf("%+v", rep.Results[0])
 		}
 		if v, err := w.service(w.b).Verify(t.Context(), "acme"); err != nil || v.Snapshot == "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/objstore/mem"
+	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
 	"github.com/eino-qa/eino-qa/internal/store"
 	"github.com/eino-qa/eino-qa/internal/tenant"
 )
@@ -169,4 +171,29 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// killed is a way to the store on which everything fails from the n-th change
+// of it on; with applied that one still happens. Being killed at a read is
+// being killed before the change that follows it, so all there is are these.
+// reached reports whether there was an n-th change.
+func killed(b objstore.Bucket, n int, applied bool, cancel func()) (f *objstoretest.Fault, reached func() bool) {
+	var mu sync.Mutex
+	writes := 0
+	return objstoretest.NewFault(b, func(c objstoretest.Call) objstoretest.Effect {
+		mu.Lock()
+		defer mu.Unlock()
+		if c.Op.Writes() {
+			writes++
+		}
+		switch {
+		case writes < n:
+			return objstoretest.Effect{}
+		case c.Op.Writes() && writes == n && applied:
+			cancel()
+			return objstoretest.Effect{Action: objstoretest.ApplyThenFail, Err: objstoretest.ErrKilled}
+		}
+		cancel()
+		return objstoretest.Effect{Action: objstoretest.Fail, Err: objstoretest.ErrKilled}
+	}), func() bool { mu.Lock(); defer mu.Unlock(); return writes >= n }
 }
