@@ -106,6 +106,10 @@ func TestSplit(t *testing.T) {
 		{"a tiny rest goes with its predecessor", build("T", "", para(), para())(sentence(400), "完。"), []kb.Chunk{{Text: sentence(400) + "\n\n完。"}}},
 		{"a list stays whole and keeps what announces it", build("T", "", para(), para(), item(1), item(1), item(1))(sentence(300), "步骤如下：", "1. "+a, "2. "+b, "3. "+c),
 			[]kb.Chunk{{Text: sentence(300)}, {Text: "步骤如下：\n\n1. " + a + "\n2. " + b + "\n3. " + c}}},
+		{"a tiny rest goes with a long list too", build("T", "", item(1), item(1), item(1), item(1), para())("1. "+sentence(250), "2. "+sentence(250), "3. "+sentence(250), "4. "+sentence(250), "完毕。"),
+			[]kb.Chunk{{Text: "1. " + sentence(250) + "\n2. " + sentence(250) + "\n3. " + sentence(250) + "\n4. " + sentence(250) + "\n\n完毕。"}}},
+		{"a header is not parted from its table", build("T", "名 | 值", para(), row(1), row(1), row(1))(sentence(390), "名 | 值", "甲 | "+sentence(200), "乙 | "+sentence(200)),
+			[]kb.Chunk{{Text: sentence(390)}, {Text: "名 | 值\n甲 | " + sentence(200) + "\n乙 | " + sentence(200)}}},
 		{"table pieces repeat the header", build("T", "名 | 值", row(1), row(1), row(1), row(1))("名 | 值", "甲 | "+sentence(300), "乙 | "+sentence(300), "丙 | "+sentence(300)),
 			[]kb.Chunk{{Text: "名 | 值\n甲 | " + sentence(300)}, {Prefix: "名 | 值", Text: "乙 | " + sentence(300)}, {Prefix: "名 | 值", Text: "丙 | " + sentence(300)}}},
 		{"a small table stays whole", build("T", "名 | 值", row(1), row(1), row(1))("名 | 值", "甲 | 1", "乙 | 2"), []kb.Chunk{{Text: "名 | 值\n甲 | 1\n乙 | 2"}}},
@@ -170,7 +174,12 @@ func TestSplitLongThings(t *testing.T) {
 	})
 	t.Run("a text without sentences is cut at blanks and never inside a character", func(t *testing.T) {
 		t.Parallel()
-		for _, s := range []string{strings.Repeat("长", 5000), strings.Repeat("word ", 5000), strings.Repeat("e\u0301", 9000), strings.Repeat("👩‍👩‍👧", 2000), strings.Repeat("x", 20000)} {
+		for _, s := range []string{
+			strings.Repeat("长", 5000), strings.Repeat("word ", 5000), strings.Repeat("x", 20000),
+			// The marks stand where a cut by count would fall, for one of these.
+			strings.Repeat("e\u0301", 9000), "x" + strings.Repeat("e\u0301", 9000), "xx" + strings.Repeat("e\u0301", 9000), "xxx" + strings.Repeat("e\u0301", 9000),
+			strings.Repeat("👩‍👩‍👧", 2000), "x" + strings.Repeat("👩‍👩‍👧", 2000), "xx" + strings.Repeat("👩‍👩‍👧", 2000), "xxx" + strings.Repeat("👩‍👩‍👧", 2000),
+		} {
 			text := kb.Text{Body: s}
 			got := Split(text, Options{})
 			check(t, text, got)

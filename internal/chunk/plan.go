@@ -40,9 +40,6 @@ func plan(a []atom, o Options) []piece {
 			if i > 0 {
 				c += a[i].cut
 			}
-			if i < to-1 && w > 2*target {
-				c++ // what is too long already takes nothing more in
-			}
 			if c < best[to] {
 				best[to], from[to] = c, i
 			}
@@ -77,17 +74,10 @@ func coalesce(a []atom, o Options) []atom {
 	return out
 }
 
-// tiny is the share of the target below which a piece says too little alone.
-const tiny = 8
-
 func sizeCost(w, target int) float64 {
 	d := float64(w-target) / float64(target)
-	c := d * d
-	switch {
-	case w > target:
-		c *= 2
-	case w*tiny < target:
-		c += 0.5
+	if w > target {
+		return 2 * d * d
 	}
-	return c
+	return d * d
 }

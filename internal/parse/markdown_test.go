@@ -75,6 +75,18 @@ func TestMDX(t *testing.T) {
 	}
 }
 
+func TestMarkdownTableBomb(t *testing.T) {
+	t.Parallel()
+	bomb := strings.Repeat("|a", 1000) + "\n" + strings.Repeat("|-", 1000) + "\n" + strings.Repeat("|x\n", 1000)
+	if _, _, err := Parse(t.Context(), "a.md", "", []byte(bomb)); kb.KindOf(err) != kb.Unprocessable {
+		t.Errorf("error = %v, want Unprocessable", err)
+	}
+	long := "|a|b|\n|-|-|\n" + strings.Repeat("|x\n", 50_000) // short rows are no bomb
+	if _, _, err := Parse(t.Context(), "a.md", "", []byte(long)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMarkdownTakesLinearTime(t *testing.T) {
 	t.Parallel()
 	const n = 60_000

@@ -81,6 +81,9 @@ func TestEncodings(t *testing.T) {
 			t.Parallel()
 			_, _, err := Parse(t.Context(), "a.txt", "", tt.data)
 			e, ok := errors.AsType[*kb.Error](err)
+			if strings.HasPrefix(tt.name, "UTF-8") && ok && !strings.Contains(e.Msg, "the rest of the file is") {
+				t.Errorf("error = %v, want it to say that the file is UTF-8", err)
+			}
 			if !ok || e.Kind != kb.Unprocessable || e.Details["offset"] != tt.offset {
 				t.Errorf("error = %v, want Unprocessable at offset %d", err, tt.offset)
 			}
