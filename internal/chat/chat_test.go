@@ -118,7 +118,7 @@ func TestFollowUpsCarryTheTopic(t *testing.T) {
 		{"Does the enterprise plan have SSO?", "and what does it cost?"},
 		{"Does the enterprise plan have SSO?", "What about the price?"},
 	} {
-		m, s := &memory{}, &shelf{word: "nter", text: "x"}
+		m, s := &memory{}, &shelf{word: "nter", text: "企业版价格为每年 9800 元，按年收费。 The price of the enterprise plan: it costs 1400 dollars."}
 		if strings.HasPrefix(tt.first, "企") {
 			s.word = "企业版"
 		}
@@ -135,6 +135,33 @@ func TestFollowUpsCarryTheTopic(t *testing.T) {
 		}
 		if m.turns[1].Query != tt.then || m.turns[1].Condensed == tt.then {
 			t.Errorf("remembered %+v", m.turns[1])
+		}
+	}
+}
+
+func TestAFollowUpThatSaysNothingNewIsNotAnsweredAgain(t *testing.T) {
+	t.Parallel()
+	for _, then := range []string{"比特币呢", "会爆炸吗", "asdfgh", "bitcoin?", "你真笨"} {
+		m, s := &memory{}, &shelf{word: "保修", text: "台灯保修 24 个月。"}
+		c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: s})
+		evs, _, err := ask(t, c, kb.Question{Query: "台灯保修多久？"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		evs, answer, err := ask(t, c, kb.Question{Query: then, Session: evs[0].Session})
+		if err != nil || !end(evs).Metadata.Abstained {
+			t.Errorf("%s: %q, %v", then, answer, err)
+		}
+	}
+}
+
+func TestACodeThatNoPassageHasIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: &shelf{word: "故障", text: "E05：灯板故障。请申请维修。"}})
+	for query, want := range map[string]bool{"E03 是什么故障？": true, "E05 是什么故障？": false, "e05是什么故障": false} {
+		evs, _, err := ask(t, c, kb.Question{Query: query})
+		if err != nil || end(evs).Metadata.Abstained != want {
+			t.Errorf("%s: abstained %v, %v, want %v", query, end(evs).Metadata.Abstained, err, want)
 		}
 	}
 }
@@ -168,6 +195,9 @@ func TestHandoffSilencesTheAssistant(t *testing.T) {
 	evs, answer, err = ask(t, c, kb.Question{Query: "保修多久？", Session: id})
 	if err != nil || answer != "" || end(evs).Metadata.State != "waiting" || len(s.asked) != 0 {
 		t.Errorf("while waiting the assistant said %q (%v), searched %v", answer, err, s.asked)
+	}
+	if !drops("算了，不用了") || !drops("forget it, never mind please") {
+		t.Error("letting go of a request is not understood")
 	}
 	_, answer, err = ask(t, c, kb.Question{Query: "取消转人工", Session: id})
 	if err != nil || answer != textsZh().cancelled || m.session.State != kb.StateAI {
@@ -269,8 +299,19 @@ func TestUnderstand(t *testing.T) {
 		"How do I add a human input node?":          {route: kb.Knowledge},
 		"What does the agent node do?":              {route: kb.Knowledge},
 		"人工智能是什么？":                                  {route: kb.Knowledge},
-		"《战国无双3》是由哪两个公司合作开发的？":                      {route: kb.Knowledge},
-		"How do I connect an agent to my app?":      {route: kb.Knowledge},
+		"不要转人工":                                     {route: kb.Direct, act: actCancel},
+		"我不需要人工客服，谢谢":                               {route: kb.Direct, act: actCancel},
+		"Please don't transfer me to a human":       {route: kb.Direct, act: actCancel},
+		"轉人工":                                       {route: kb.Handoff},
+		"客服":                                        {route: kb.Handoff},
+		"please connect me to customer service":     {route: kb.Handoff},
+		"can I talk to someone?":                    {route: kb.Handoff},
+		"I want to complain":                        {route: kb.Handoff},
+		"台灯能转人工照明吗":                                 {route: kb.Knowledge},
+		"转人工要多久":                                    {route: kb.Knowledge},
+		"👋":                                         {route: kb.Direct, act: actGreet},
+		"《战国无双3》是由哪两个公司合作开发的？":                 {route: kb.Knowledge},
+		"How do I connect an agent to my app?": {route: kb.Knowledge},
 	} {
 		if got := understand(query); got.route != want.route || got.act != want.act {
 			t.Errorf("understand(%q) = %+v, want %+v", query, got, want)

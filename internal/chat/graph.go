@@ -286,10 +286,10 @@ func (a *answer) conclude(c *checker) error {
 		return c.err
 	}
 	r := c.result(a.turn.Query + "\n" + a.turn.Condensed)
-	ok := r.whole
+	ok := r.whole && len(r.sources) > 0
 	a.turn.Metadata.Supported = &ok
 	switch {
-	case r.whole:
+	case ok:
 		return nil
 	case r.text == "" || len(r.sources) == 0:
 		a.degrade(degradedUnsupported)

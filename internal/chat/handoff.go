@@ -22,7 +22,8 @@ func (a *answer) waiting() (done bool, err error) {
 	texts := textsOf(a.turn.Lang)
 	a.turn.Route = kb.Handoff
 	switch {
-	case a.intent.act == actCancel:
+	case a.intent.act == actCancel, a.session.State == kb.StateWaiting && drops(a.turn.Query):
+		a.intent = intent{route: kb.Direct, act: actCancel, confidence: 1}
 		a.reason = "cancelled"
 		return true, a.say(texts.cancelled)
 	case a.session.State == kb.StateWaiting && a.began.Sub(a.session.StateAt) > a.engine.cfg.HandoffTimeout:

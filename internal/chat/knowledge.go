@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,8 +33,30 @@ func (a *answer) degrade(modes ...string) {
 // abstains reports whether the knowledge base does not hold the answer, as far
 // as retrieval alone can tell.
 func (a *answer) abstains() bool {
-	return a.found.Abstain || len(a.found.Quotes) == 0 || a.found.Answerable < a.engine.cfg.ScoreThreshold
+	return a.found.Abstain || len(a.found.Quotes) == 0 || a.asksForWhatIsNot() || a.found.Answerable < a.engine.cfg.ScoreThreshold
 }
+
+// asksForWhatIsNot reports a code or a model number in the question (E03,
+// XM-300) that no passage has: what they say is about others.
+func (a *answer) asksForWhatIsNot() bool {
+	var known *values
+	for _, w := range identifier.FindAllString(a.turn.Query, -1) {
+		if known == nil {
+			texts := make([]string, 0, 4*len(a.found.Passages))
+			for _, p := range a.found.Passages {
+				texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
+			}
+			known = newValues(texts...)
+		}
+		if !known.has(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// identifier is a word of letters and digits.
+var identifier = regexp.MustCompile(`[A-Za-z]+[-_]?[0-9][A-Za-z0-9_-]*`)
 
 // abstain says that the knowledge base does not hold the answer, and offers a
 // human.
@@ -61,8 +84,46 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 			return alone, err
 		}
 	}
+	both, err := a.search(ctx, folded)
+	if err != nil {
+		return both, err
+	}
+	if !a.saysAnythingNew(both, how) {
+		both.Abstain = true
+		return both, nil
+	}
 	a.turn.Condensed = folded
-	return a.search(ctx, folded)
+	return both, nil
+}
+
+// saysAnythingNew reports whether what was found for the folded question is
+// about the new part of it: the topic alone would be answered as before.
+func (a *answer) saysAnythingNew(found kb.Found, how reference) bool {
+	if len(found.Quotes) == 0 {
+		return true // abstained already
+	}
+	if how == refers && !a.quotedBefore(found) {
+		return true
+	}
+	st := newStatement(a.turn.Query)
+	for _, q := range found.Quotes {
+		p := found.Passages[q.Passage]
+		if st.names(p.Heading, p.Prefix, p.Text) {
+			return true
+		}
+	}
+	return st.wordless()
+}
+
+// quotedBefore reports whether the best quote is one of the last answer's.
+func (a *answer) quotedBefore(found kb.Found) bool {
+	best := cite(found.Passages[found.Quotes[0].Passage], found.Quotes[0]).Metadata
+	for _, s := range a.history[len(a.history)-1].Sources {
+		if s.Metadata.Chunk == best.Chunk && s.Metadata.Start == best.Start {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *answer) search(ctx context.Context, question string) (kb.Found, error) {

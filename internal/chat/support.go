@@ -68,6 +68,29 @@ func (s *statement) coverage(texts ...string) float64 {
 	return s.share(seen)
 }
 
+// names reports whether a word or pair of Han characters of the statement is
+// in texts.
+func (s *statement) names(texts ...string) bool {
+	for _, t := range texts {
+		for _, m := range s.matcher.Find(t, nil) {
+			if s.terms[m.Term].IDF >= 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wordless reports a statement that names nothing: "and why?"
+func (s *statement) wordless() bool {
+	for _, t := range s.terms {
+		if t.IDF >= 1 {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *statement) share(seen []bool) float64 {
 	sum := 0.0
 	for i, ok := range seen {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
 	"github.com/eino-qa/eino-qa/internal/llm"
 )
 
@@ -38,7 +39,7 @@ var (
 	thanks  = whole(`谢谢|多谢|感谢|谢啦|谢了|辛苦了|thanks|thankyou|thx|ty|muchappreciated|好的|好|ok|okay|明白了|知道了|了解了|收到|gotit|isee|great|perfect`, `你|您|啊|呀|哦|啦|了|谢谢|感谢|你的帮助|您的帮助|thanks|thankyou|somuch|alot|verymuch|much|foryourhelp|forthehelp`)
 	byes    = whole(`再见|拜拜|回见|晚安|下次见|bye|byebye|goodbye|seeyou|goodnight|cya`, `啊|啦|了|later|soon|谢谢|thanks`)
 	whos    = whole(`你是谁|您是谁|你是什么|你叫什么|你叫什么名字|你能做什么|你会什么|你可以做什么|你能干什么|你有什么功能|你是机器人|你是真人|你是人工|你是ai|whoareyou|whatareyou|whatcanyoudo|areyouabot|areyouarobot|areyouhuman|whatisyourname|whatsyourname|howcanyouhelp|howcanyouhelpme`, `啊|呀|呢|吗|还是人|还是机器人|请问|forme|exactly`)
-	cancels = whole(`取消转人工|取消人工|不转人工|不用转人工|不用人工|不需要人工|别转人工|回到智能客服|返回智能客服|取消|cancel|cancelthehandoff|cancelhandoff|nevermind|backtothebot|noneedforahuman|idontneedahuman`, `了|吧|谢谢|please|thanks|it|that|request`)
+	cancels = whole(`取消转人工|取消人工|不转人工|不用转人工|不用人工|不需要人工|别转人工|回到智能客服|返回智能客服|取消|cancel|cancelthehandoff|cancelhandoff|nevermind|backtothebot|noneedforahuman|idontneedahuman`, `了|吧|谢谢|谢谢你|谢谢您|please|thanks|it|that|request|anymore`)
 )
 
 // whole compiles a rule: one of heads, then any of tails, and nothing else.
@@ -48,25 +49,31 @@ func whole(heads, tails string) *regexp.Regexp {
 
 var (
 	// Someone asks to be connected. Checked only in short messages.
-	wantsHumanZh = regexp.MustCompile(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人)(客服|服务|坐席)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
-	wantsHumanEn = regexp.MustCompile(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator|person)( agent| being| support| please)*$`)
+	wantsHumanZh = regexp.MustCompile(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人|客服)(客服|服务|坐席|人员)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
+	wantsHumanEn = regexp.MustCompile(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager|someone|somebody|customer (service|support|care)|support (team|staff))\b|^i (want|need|would like|'d like) to (complain|make a complaint|file a complaint)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator|person)( agent| being| support| please)*$`)
 	// … and does not ask about the connecting.
-	asksAbout = regexp.MustCompile(`如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
+	asksAbout = regexp.MustCompile(`多久|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
 )
+
+// refusesHuman is someone who does not want to be connected.
+var refusesHuman = regexp.MustCompile(`(不要|不想|不用|不需要|无需|别|不必|没必要|不愿)(再|给我|帮我|要|找|转|接|联系){0,3}(人工|真人|客服)|\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?(talk|speak|transfer|connect|be transferred|be connected|a human|a person|human)`)
 
 // Shapes of a request that are too long are questions that mention a human.
 const (
 	handoffRunesZh = 24
 	handoffWordsEn = 16
+	refusalBytes   = 90 // of letters: thirty Han characters, or fifteen words
 )
 
 // understand tells what a message wants. Rules only: what none of them claims
 // is a question to the knowledge base.
 func understand(query string) intent {
-	lower := strings.ToLower(query)
+	lower := lexical.Fold(query)
 	b := bare(lower)
 	switch {
-	case cancels.MatchString(b):
+	case b == "": // a wave, a question mark
+		return intent{route: kb.Direct, act: actGreet, confidence: 1}
+	case cancels.MatchString(b), refusesHuman.MatchString(lower) && len(b) <= refusalBytes:
 		return intent{route: kb.Direct, act: actCancel, confidence: 1}
 	case wantsHuman(lower, b):
 		return intent{route: kb.Handoff, confidence: 1}
@@ -81,6 +88,12 @@ func understand(query string) intent {
 	}
 	return intent{route: kb.Knowledge, confidence: 0.9}
 }
+
+// given are words that let go of what was asked for: while a human is waited
+// for they take the request back; elsewhere they say nothing.
+var given = whole(`算了|不用了|没事了|不需要了|不找了|不等了|forgetit|nvm|noneed|nolongerneeded`, `了|吧|谢谢|你|您|please|thanks|thankyou|anymore|nevermind`)
+
+func drops(query string) bool { return given.MatchString(bare(lexical.Fold(query))) }
 
 func wantsHuman(lower, bare string) bool {
 	if asksAbout.MatchString(lower) {
