@@ -1,7 +1,9 @@
 package internal_test
 
 import (
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -193,21 +195,38 @@ func TestTheTablesCatch(t *testing.T) {
 	}
 }
 
-// TestHealthIsSmall: the health function starts in milliseconds because of
-// what it does not link.
-func TestHealthIsSmall(t *testing.T) {
+// links says what each function must not link, under the tags that the
+// Makefile builds it with: what it does not run costs every cold start.
+var links = map[string]struct{ tags, not string }{
+	"health": {"function", "internal/app internal/tenant github.com/cloudwego/ github.com/milvus-io/ github.com/ncruces/ google.golang.org/grpc github.com/bytedance/sonic github.com/prometheus/ github.com/xuri/"},
+	"chat":   {"function,noingest", "internal/parse internal/ingest internal/evaluate github.com/xuri/ github.com/yuin/goldmark github.com/schollz/"},
+	"admin":  {"function,nochat", "internal/chat internal/llm internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/milvus-io/ github.com/schollz/"},
+	"ingest": {"function,nochat", "internal/chat internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/schollz/"},
+	"backup": {"function,nochat,noingest", "internal/chat internal/llm internal/parse internal/ingest internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/xuri/ github.com/schollz/"},
+}
+
+// TestFunctionsLinkWhatTheyRun: functions start in milliseconds because of
+// what they do not link.
+func TestFunctionsLinkWhatTheyRun(t *testing.T) {
 	t.Parallel()
-	heavy := []string{
-		"github.com/cloudwego/", "github.com/milvus-io/", "github.com/ncruces/", "google.golang.org/grpc", "github.com/bytedance/sonic",
-		"github.com/prometheus/", "github.com/xuri/", module + "internal/app",
-	}
-	for _, pkg := range list(t, `{{.ImportPath}}`, module+"...") {
-		if pkg != module+"functions/health" {
-			continue
+	for name, l := range links {
+		makefile, err := os.ReadFile("../Makefile")
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, dep := range list(t, `{{join .Deps "\n"}}`, pkg) {
-			if slices.ContainsFunc(heavy, func(p string) bool { return strings.HasPrefix(dep, p) }) {
-				t.Errorf("functions/health links %s", dep)
+		if !regexp.MustCompile(`(?m)^tags_` + name + ` +:= ` + l.tags + `$`).Match(makefile) {
+			t.Errorf("the Makefile builds functions/%s with other tags than %s", name, l.tags)
+		}
+		deps := list(t, `{{join .Deps "\n"}}`, module+"functions/"+name, "-tags="+l.tags)
+		if !slices.Contains(deps, module+"internal/serverless") {
+			t.Errorf("functions/%s: what it links is not known: %v", name, deps)
+		}
+		for _, dep := range deps {
+			short := strings.TrimPrefix(dep, module)
+			for _, not := range strings.Fields(l.not) {
+				if short == not || strings.HasPrefix(short+"/", strings.TrimSuffix(not, "/")+"/") {
+					t.Errorf("functions/%s links %s", name, dep)
+				}
 			}
 		}
 	}
@@ -215,9 +234,10 @@ func TestHealthIsSmall(t *testing.T) {
 
 // list runs go list. -e, because a package that does not compile says so
 // elsewhere.
-func list(t *testing.T, format string, pattern string) []string {
+func list(t *testing.T, format, pattern string, flags ...string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-e", "-f", format, pattern).Output()
+	args := append([]string{"list", "-e", "-f", format}, flags...)
+	out, err := exec.CommandContext(t.Context(), "go", append(args, pattern)...).Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
