@@ -17,6 +17,8 @@ import (
 type passage struct {
 	chunk   kb.Chunk
 	bm25    float32
+	cosine  float32
+	fused   float32 // of both arms, 0 to 1
 	score   float32 // of the reranker
 	x       [pFeatures]float32
 	text    uint64 // terms in the text

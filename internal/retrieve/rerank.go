@@ -12,7 +12,7 @@ import (
 
 // Features of a passage in the reranker, all free of scale.
 const (
-	pBM25   = iota // of the best candidate's
+	pFused  = iota // both arms, of the best candidate's
 	pCover         // share of the question's terms in text and title
 	pWindow        // most of them within windowBytes
 	pOthers        // share that other chunks of its document add
@@ -27,7 +27,7 @@ const windowBytes = 180
 // rerankWeights were set by hand on cmrc2018-trial and on headings of product
 // documentation as questions for their sections (zh and en), where the window,
 // the pairs and the other chunks each help and cover and title cancel out.
-var rerankWeights = [pFeatures]float32{pBM25: 1, pWindow: 0.2, pOthers: 0.2, pPairs: 0.3}
+var rerankWeights = [pFeatures]float32{pFused: 1, pWindow: 0.2, pOthers: 0.2, pPairs: 0.3}
 
 // rerank orders the passages and cuts the best into sentences.
 func (t *Trace) rerank() {
@@ -35,11 +35,11 @@ func (t *Trace) rerank() {
 	for _, p := range t.passages {
 		docs[p.chunk.Document] |= p.text | p.title
 	}
-	g, top := t.weigher, t.passages[0].bm25
+	g, top := t.weigher, t.passages[0].fused
 	for i := range t.passages {
 		p := &t.passages[i]
 		own := p.text | p.title
-		p.x[pBM25] = share(p.bm25, top)
+		p.x[pFused] = share(p.fused, top)
 		p.x[pCover] = share(sum(g.w, own), g.total)
 		p.x[pWindow] = share(window(p.matches, g.w), g.total)
 		p.x[pOthers] = share(sum(g.w, docs[p.chunk.Document]&^own), g.total)

@@ -31,6 +31,11 @@ type Store interface {
 type Config struct {
 	CacheBytes int64            // of segments and chunks kept in memory; 0 means 64 MiB
 	Synonyms   lexical.Synonyms // of the tenant
+	// Vectors is the dense arm; nil means lexical search alone.
+	Vectors Vectors
+	// DenseWeight is the part of the cosine in the fused score, by embedding
+	// model; outside 0 to 1 it means DefaultDenseWeight.
+	DenseWeight float32
 }
 
 // Retriever searches one tenant's knowledge base. It is safe for concurrent use.
@@ -62,6 +67,7 @@ type Result struct {
 	Quotes     []Quote      // best first; none if nothing matches at all
 	Answerable float64      // 0 to 1, calibrated: the quotes answer the question
 	Kind       Kind         // what the question asks for
+	Degraded   bool         // the dense arm failed: these are lexical hits alone
 }
 
 // Answers reports whether the quotes are good enough to be given as the answer
@@ -95,12 +101,12 @@ func (r *Retriever) Retrieve(ctx context.Context, text string, n int) (Result, e
 // Trace runs Retrieve and returns what it saw on the way.
 func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, error) {
 	t := &Trace{question: understand(lexical.Parse(text, r.cfg.Synonyms))}
-	if len(t.question.Terms) == 0 || n <= 0 {
+	if n <= 0 || len(t.question.Terms) == 0 && r.cfg.Vectors == nil {
 		return t, nil
 	}
 	var err error
 	for range maxTries {
-		if err = r.first(ctx, t, max(n, rerankDepth)); kb.KindOf(err) != kb.NotFound {
+		if err = r.first(ctx, t, text, max(n, rerankDepth)); kb.KindOf(err) != kb.NotFound {
 			break
 		}
 		r.forget()
@@ -127,8 +133,15 @@ func (r *Retriever) forget() {
 	r.cache.current = nil
 }
 
-// first runs the lexical search and reads the chunks it found.
-func (r *Retriever) first(ctx context.Context, t *Trace, k int) error {
+// first runs the lexical search, beside it the dense one, and reads the chunks
+// they found.
+func (r *Retriever) first(ctx context.Context, t *Trace, text string, k int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	near := r.askVectors(ctx, text, k)
+	if near != nil {
+		defer near() // ends before we do
+	}
+	defer cancel()
 	snap, err := r.open(ctx)
 	if err != nil {
 		return err
@@ -136,18 +149,29 @@ func (r *Retriever) first(ctx context.Context, t *Trace, k int) error {
 	if t.stats, err = snap.index.Search(ctx, t.question.Query, k); err != nil {
 		return err
 	}
-	ids := make([]kb.ChunkID, len(t.stats.Hits))
-	score := make(map[kb.ChunkID]float32, len(ids))
-	for i, h := range t.stats.Hits {
-		ids[i], score[h.ID] = h.ID, h.Score
+	hits, degraded, err := r.hybrid(ctx, snap.index, t.question, text, t.stats.Hits, near)
+	if err != nil {
+		return err
+	}
+	t.degraded = degraded
+	ids := make([]kb.ChunkID, len(hits))
+	byID := make(map[kb.ChunkID]hit, len(hits))
+	for i, h := range hits {
+		ids[i], byID[h.id] = h.id, h
 	}
 	chunks, err := r.chunksOf(ctx, ids)
 	if err != nil {
 		return err
 	}
-	// limit may have dropped terms of a very long question.
+	// The index may have dropped terms of a very long question.
 	t.question.near = nearOf(&t.question, t.stats.Terms)
 	t.weigher = t.question.weigher(t.stats.Terms, t.stats.Docs)
+	t.look(chunks, byID)
+	return nil
+}
+
+// look makes passages of the chunks, in their order, without duplicates.
+func (t *Trace) look(chunks []kb.Chunk, hits map[kb.ChunkID]hit) {
 	m := lexical.NewMatcher(t.stats.Terms)
 	seen := make(map[string]bool, len(chunks))
 	t.passages = t.passages[:0]
@@ -156,12 +180,12 @@ func (r *Retriever) first(ctx context.Context, t *Trace, k int) error {
 			continue // the same text in two documents: the better hit stands for both
 		}
 		seen[c.Text] = true
-		p := passage{chunk: c, bm25: score[c.ID], matches: m.Find(c.Text, nil)}
+		h := hits[c.ID]
+		p := passage{chunk: c, bm25: h.bm25, cosine: h.cosine, fused: h.score, matches: m.Find(c.Text, nil)}
 		p.text = termSet(p.matches)
 		p.title = termSet(m.Find(c.Title, nil)) | termSet(m.Find(c.Heading, nil)) | termSet(m.Find(c.Prefix, nil))
 		t.passages = append(t.passages, p)
 	}
-	return nil
 }
 
 func nearOf(q *question, terms []lexical.TermStat) []float32 {
@@ -196,14 +220,14 @@ func dot(w, x []float32) float32 {
 }
 
 func (t *Trace) result(n int) Result {
-	r := Result{Kind: t.question.kind}
+	r := Result{Kind: t.question.kind, Degraded: t.degraded}
 	if len(t.passages) == 0 {
 		return r
 	}
 	r.Answerable = float64(logistic(dot(answerWeights[:], t.answer[:])))
 	top := t.passages[0].score
 	for _, p := range t.passages[:min(n, len(t.passages))] {
-		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Score: r.Answerable * float64(share(p.score, top))}
+		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Cosine: float64(p.cosine), Score: r.Answerable * float64(share(p.score, top))}
 		r.Passages = append(r.Passages, out)
 	}
 	r.Quotes = t.quotes(len(r.Passages), r.Answerable)

@@ -12,6 +12,7 @@ type Trace struct {
 	stats     lexical.Result
 	passages  []passage // best first
 	sentences []sentence
+	degraded  bool
 	answer    [signals]float32 // what the decision to answer rests on
 }
 
