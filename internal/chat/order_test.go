@@ -144,13 +144,24 @@ func TestUnknownOrdersAndWrongProofsAnswerAlike(t *testing.T) {
 func TestProofsAreNotKept(t *testing.T) {
 	t.Parallel()
 	k := talkTo(t, lampShop())
-	for _, q := range []string{"查询订单 #20251114001", "尾号 1234", "5678", "订单 20251114001，手机号 13812345678"} {
+	for _, q := range []string{"查询订单 #20251114001", "尾号 1234", "1111 2222 3333 4444", "Alice SMITH", "5678", "订单 20251114001，手机号 13812345678"} {
 		k.say(q)
 	}
 	kept, _ := json.Marshal(k.m.turns)
-	for _, secret := range []string{"1234", "5678", "13812345678"} {
+	for _, secret := range []string{"1234", "4444", "SMITH", "5678", "13812345678"} {
 		if strings.Contains(string(kept), secret) {
 			t.Errorf("%s is kept: %s", secret, kept)
+		}
+	}
+}
+
+func TestWhoIsAskedForProofMaySayOtherThings(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]kb.Route{"转人工": kb.Handoff, "谢谢": kb.Direct, "talk to a human": kb.Handoff, "怎么取消订单？": kb.Knowledge, "我的订单": kb.Order, "5678": kb.Order} {
+		k := talkTo(t, lampShop())
+		k.say("查询订单 #20251114001")
+		if _, e := k.say(said); e.Route != want {
+			t.Errorf("%s went to %s, want %s", said, e.Route, want)
 		}
 	}
 }
