@@ -17,6 +17,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/api"
 	"github.com/eino-qa/eino-qa/internal/auth"
+	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/console"
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -189,11 +190,13 @@ func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant,
 	if t := a.open[id]; t != nil {
 		return t, nil
 	}
-	open := a.tenants.Tenant
-	if create {
-		open = a.tenants.Create
+	h, err := a.tenants.Tenant(ctx, id)
+	switch {
+	case errors.Is(err, commitlog.ErrDeleted): // using its name does not undo that
+		return nil, kb.E(kb.NotFound, err, "tenant %q was deleted; an operator can undo that, or make it anew", id)
+	case create:
+		h, err = a.tenants.Create(ctx, id)
 	}
-	h, err := open(ctx, id)
 	if err != nil {
 		return nil, err
 	}

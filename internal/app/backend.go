@@ -24,7 +24,7 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	watched.Go(func() { b.a.watch(ctx) }) // overlaps with what follows
 	err = t.Store.Refresh(ctx)
 	watched.Wait()
-	if kb.KindOf(err) == kb.NotFound { // deleted since it was opened here
+	if kb.KindOf(err) == kb.NotFound { // deleted since it was opened here, and perhaps made anew
 		b.a.forget(id)
 		t, err = b.a.Tenant(ctx, id, create)
 	}

@@ -96,6 +96,10 @@ func TestBackupRestoreUndoExportImportDelete(t *testing.T) {
 		if r := s.do("DELETE", "/admin/tenants/away", nil, "X-API-Key", s.key); r.status != http.StatusNoContent {
 			t.Fatalf("delete: %d %s", r.status, r.body)
 		}
+		r = s.do("GET", "/api/v1/documents?tenant=away", nil, "X-API-Key", s.key)
+		if r.status != http.StatusNotFound || !strings.Contains(r.message(), "was deleted") {
+			t.Errorf("using its name: %d %s, want 404: a deletion is undone on purpose only", r.status, r.body)
+		}
 		s.wait(15*time.Second, "end of the deleted tenant's key", func() bool { return list() == http.StatusUnauthorized })
 		if r := s.do("POST", "/admin/tenants/away/undo", nil, "X-API-Key", s.key); r.status != http.StatusOK {
 			t.Fatalf("undo: %d %s", r.status, r.body)

@@ -214,3 +214,31 @@ func TestARestoreIsSeenByEveryServerAtItsNextRequest(t *testing.T) {
 	}
 	says("十点")
 }
+
+// What one server deletes, the other one, which has it open, lets go of, too.
+func TestADeletionIsSeenByEveryServerAtItsNextRequest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := start(t, dir, "TENANTS_SAMPLE=off")
+	b := start(t, dir, "TENANTS_SAMPLE=off")
+	list := func(s *server) int {
+		return s.do("GET", "/api/v1/documents?tenant=away", nil, "X-API-Key", a.key).status
+	}
+	for _, s := range []*server{a, b} {
+		if got := list(s); got != http.StatusOK {
+			t.Fatalf("%s: %d", s.url, got)
+		}
+	}
+	if r := a.do("DELETE", "/admin/tenants/away", nil, "X-API-Key", a.key); r.status != http.StatusNoContent {
+		t.Fatalf("delete: %d %s", r.status, r.body)
+	}
+	if got := list(b); got != http.StatusNotFound {
+		t.Errorf("the other server answers %d, want 404", got)
+	}
+	if r := a.json("POST", "/admin/tenants", map[string]string{"id": "away"}, "X-API-Key", a.key); r.status != http.StatusCreated {
+		t.Fatalf("make it anew: %d %s", r.status, r.body)
+	}
+	if got := list(b); got != http.StatusOK {
+		t.Errorf("made anew, the other server answers %d, want 200", got)
+	}
+}
