@@ -54,6 +54,7 @@ func (s *shop) ProveOrder(_ context.Context, c kb.OrderClaim) (kb.ShopOrder, kb.
 func lampShop() *shop {
 	return &shop{orders: map[string]kb.ShopOrder{
 		"20251114001": {ID: "2025-1114-001", User: "u1", Product: "星芒台灯", Amount: json.RawMessage(`199.50`), Status: "已发货", Verifier: "5678", Fields: map[string]string{"carrier": "SF"}},
+		"G77777":      {ID: "G-77777", Product: "Chair of a guest", Verifier: "4321"}, // of nobody with an account
 		"A1":          {ID: "A1", User: "u2", Product: "Chair", Status: "paid", Verifier: "张三"},
 	}}
 }
@@ -98,6 +99,8 @@ func TestAnOrderIsShownOnlyToWhoProvesIt(t *testing.T) {
 		"second attempt":               {[]string{"订单 20251114001 发货了吗", "0000", "5678"}, true},
 		"full-width digits":            {[]string{"查询订单２０２５１１１４００１", "５６７８"}, true},
 		"after a word":                 {[]string{"订单 20251114001 到哪了", "不知道啊", "是 5678"}, true},
+		"a guest's order":              {[]string{"order G-77777", "4321"}, true},
+		"a guest's order, no proof":    {[]string{"order G-77777"}, false},
 		"no proof":                     {[]string{"查询订单 #20251114001"}, false},
 		"a wrong proof":                {[]string{"查询订单 #20251114001", "1234"}, false},
 		"the proof of another order":   {[]string{"查询订单 #20251114001", "张三"}, false},
