@@ -129,7 +129,7 @@ func (s *Server) dispatch(rt route) http.Handler {
 			method = http.MethodGet
 		}
 		h := rt.methods[method]
-		if h == nil {
+		if h == nil || r.Method == http.MethodHead && rt.path == "/chat" { // a question is asked for its answer
 			w.Header().Set("Allow", strings.Join(allow, ", "))
 			return kb.E(kb.MethodNotAllowed, nil, "%s is not possible here; use %s", r.Method, strings.Join(allow, ", "))
 		}

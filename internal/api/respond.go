@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -143,7 +144,14 @@ func readJSON(w http.ResponseWriter, r *http.Request, limit int64, v any) error 
 	if r.ContentLength > limit {
 		return tooLarge(limit)
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return explainJSON(err)
+	}
+	if at := firstInvalid(body); at >= 0 { // the decoder would put U+FFFD in its place and say nothing
+		return kb.E(kb.Invalid, nil, "body: not UTF-8 at byte %d; send JSON as UTF-8", at)
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
 		return explainJSON(err)
@@ -152,6 +160,18 @@ func readJSON(w http.ResponseWriter, r *http.Request, limit int64, v any) error 
 		return kb.E(kb.Invalid, err, "body: send one JSON object and nothing after it")
 	}
 	return nil
+}
+
+// firstInvalid is the place of the first byte that is not UTF-8, -1 if none is.
+func firstInvalid(b []byte) int {
+	for at := 0; at < len(b); {
+		r, n := utf8.DecodeRune(b[at:])
+		if r == utf8.RuneError && n == 1 {
+			return at
+		}
+		at += n
+	}
+	return -1
 }
 
 func explainJSON(err error) error {

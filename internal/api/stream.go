@@ -148,16 +148,24 @@ func (s *Server) errorEvent(r *http.Request, err error) kb.Event {
 // stream_lost otherwise. The question is not asked a second time.
 func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Question, last string) error {
 	id, n, _ := strings.Cut(last, ".")
+	if seen, err := strconv.Atoi(n); err == nil && seen >= endAt {
+		w.WriteHeader(http.StatusNoContent) // EventSource stops at 204
+		return nil
+	}
 	turn, err := t.Conversations.Turn(r.Context(), kb.TurnID(id), q.Owner)
 	if err != nil && kb.KindOf(err) != kb.NotFound {
 		return err
 	}
 	if err != nil || q.Owner == "" && turn.Session != q.Session && q.Session != "" {
-		return newSSE(w).send(kb.Event{Type: kb.EventError, Code: "stream_lost", Message: "the connection was lost before the answer was kept; ask again"})
+		out := newSSE(w)
+		out.turn = kb.TurnID(id)
+		return out.send(kb.Event{Type: kb.EventError, Code: "stream_lost", Message: "the connection was lost before the answer was kept; ask again"})
 	}
-	if seen, err := strconv.Atoi(n); err == nil && seen >= endAt {
-		w.WriteHeader(http.StatusNoContent) // EventSource stops at 204
-		return nil
+	if gone, err := s.quotesGone(r.Context(), t, turn); err != nil || gone {
+		if err == nil {
+			err = kb.E(kb.NotFound, nil, "a document that this answer quoted was deleted; ask again")
+		}
+		return err
 	}
 	out := newSSE(w)
 	s.sign(t.ID, turn.Sources)
@@ -169,8 +177,23 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 	return nil
 }
 
-// endAt is the number in the id of every end event, so that Last-Event-ID
-// tells a finished answer from one in the middle.
+// quotesGone reports whether the answer quotes a document that was deleted
+// since: delete takes it out of every answer, also of those given.
+func (s *Server) quotesGone(ctx context.Context, t Tenant, turn kb.Turn) (bool, error) {
+	for _, src := range turn.Sources {
+		_, err := t.Documents.Document(ctx, src.Metadata.Document)
+		if kb.KindOf(err) == kb.NotFound && err != nil {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// endAt is the number in the id of the last event of a stream, so that
+// Last-Event-ID tells a finished answer from one in the middle.
 const endAt = 1 << 20
 
 // replay is a kept turn as events.

@@ -27,6 +27,8 @@ type documents interface {
 	Submit(ctx context.Context, in kb.Submission) (kb.Submitted, error)
 	Named(ctx context.Context, name string, limit int) ([]kb.Job, error)
 	Text(ctx context.Context, id kb.DocumentID, version int) (kb.Text, error)
+	Document(ctx context.Context, id kb.DocumentID) (kb.Document, error)
+	Withdraw(ctx context.Context, job kb.JobID) error
 	OpenJobs(ctx context.Context, limit int) ([]kb.Job, error)
 	Job(ctx context.Context, id kb.JobID) (kb.Job, error)
 	Begin(ctx context.Context, jobs []kb.JobID, now time.Time) ([]int, error)
@@ -83,8 +85,13 @@ func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error)
 	if err != nil {
 		return kb.Submitted{}, err
 	}
-	if f.Replaces == "" {
-		if f.Replaces, err = in.predecessor(ctx, name, text, f.Exact); err != nil {
+	switch {
+	case f.Replaces != "":
+		if _, err := in.store.Document(ctx, f.Replaces); err != nil {
+			return kb.Submitted{}, err
+		}
+	case !f.Exact:
+		if f.Replaces, err = in.predecessor(ctx, name, text); err != nil {
 			return kb.Submitted{}, err
 		}
 	}
@@ -92,7 +99,7 @@ func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error)
 	now := time.Now()
 	sub, err := in.store.Submit(ctx, kb.Submission{
 		Name: name, Title: f.Title, MIME: mime, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(f.Data)), Metadata: f.Metadata,
-		Replaces: f.Replaces, Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
+		Exact: f.Exact, Replaces: f.Replaces, Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
 	})
 	if err != nil {
 		return sub, err
@@ -103,9 +110,21 @@ func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error)
 	// Also for a duplicate that is not ready: its first sender may have died
 	// between the commit and this Put.
 	if _, err := in.bucket.Put(ctx, inboxKey(in.tenant, sub.Job), bytes.NewReader(f.Data)); err != nil {
+		in.withdraw(ctx, sub)
 		return sub, kb.E(kb.Unavailable, err, "the file could not be stored; send it again")
 	}
 	return sub, nil
+}
+
+// withdraw takes back a submission whose bytes could not be stored. If that
+// fails, too, the job ends when its bytes have not come for long.
+func (in *Ingester) withdraw(ctx context.Context, sub kb.Submitted) {
+	if sub.Duplicate { // another sender's
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
+	defer cancel()
+	_ = in.store.Withdraw(ctx, sub.Job) // best effort, see above
 }
 
 // check parses the file once to tell what is wrong with it while the sender

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,12 +116,11 @@ func TestVersions(t *testing.T) {
 		file kb.File
 		same bool // a version of the first document
 	}{
-		"an edited text of the same name":      {kb.File{Name: "a.md", Data: []byte(strings.Replace(text, "24", "36", 1))}, true},
-		"another text of the same name":        {kb.File{Name: "a.md", Data: []byte("Our office dog is called Bruno and likes carrots.")}, false},
-		"another text, and the name is exact":  {kb.File{Name: "a.md", Exact: true, Data: []byte("Something else entirely stands here now.")}, true},
-		"an edited text of another name":       {kb.File{Name: "b.md", Data: []byte(strings.Replace(text, "24", "48", 1))}, false},
-		"a document that is named by its id":   {kb.File{Name: "c.md", Replaces: "first", Data: []byte("Unrelated words of a new kind.")}, true},
-		"an id that does not exist is nothing": {kb.File{Name: "d.md", Replaces: "doc_none", Data: []byte("Words that stand alone.")}, false},
+		"an edited text of the same name":     {kb.File{Name: "a.md", Data: []byte(strings.Replace(text, "24", "36", 1))}, true},
+		"another text of the same name":       {kb.File{Name: "a.md", Data: []byte("Our office dog is called Bruno and likes carrots.")}, false},
+		"another text, and the name is exact": {kb.File{Name: "a.md", Exact: true, Data: []byte("Something else entirely stands here now.")}, true},
+		"an edited text of another name":      {kb.File{Name: "b.md", Data: []byte(strings.Replace(text, "24", "48", 1))}, false},
+		"a document that is named by its id":  {kb.File{Name: "c.md", Replaces: "first", Data: []byte("Unrelated words of a new kind.")}, true},
 	} {
 		for _, worked := range []bool{false, true} { // compared with the file on its way, and with the stored text
 			in, s, _ := open(t)
@@ -145,6 +146,76 @@ func TestVersions(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAnUnknownDocumentIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	in, s, _ := open(t)
+	if _, err := in.Submit(t.Context(), kb.File{Name: "d.md", Replaces: "doc_none", Data: []byte("Words.")}); kb.KindOf(err) != kb.NotFound {
+		t.Errorf("Submit = %v, want not found", err)
+	}
+	if ds := mustList(t, s); len(ds) != 0 {
+		t.Errorf("it left %+v", ds)
+	}
+}
+
+func TestAChangeToTheBytesOfAnotherDocumentIsAChange(t *testing.T) {
+	t.Parallel()
+	in, s, _ := open(t)
+	a := submit(t, in, kb.File{Name: "a.md", Data: []byte("The Mordor branch opens at 5 each day.")})
+	submit(t, in, kb.File{Name: "b.md", Data: []byte("The Mordor branch opens at 8 each day.")})
+	do(t, in)
+	if c := submit(t, in, kb.File{Name: "a.md", Data: []byte("The Mordor branch opens at 8 each day.")}); c.Duplicate || c.Document != a.Document || c.Version != 2 {
+		t.Errorf("%+v, want version 2 of a.md", c)
+	}
+	do(t, in)
+	if got := search(t, s, "Mordor"); strings.Contains(got, "at 5") {
+		t.Errorf("the old text is found: %q", got)
+	}
+}
+
+func TestAnExactNameIsOneDocumentHoweverManySendItAtOnce(t *testing.T) {
+	t.Parallel()
+	in, s, _ := open(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if _, err := in.Submit(t.Context(), kb.File{Name: "rapid.md", Exact: true, Data: fmt.Appendf(nil, "The elevator code is %d%d%d.", i, i, i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if ds := mustList(t, s); len(ds) != 1 || ds[0].Version != 8 {
+		t.Errorf("%+v, want one document with eight versions", ds)
+	}
+}
+
+func TestWhatCouldNotBeStoredLeavesNothing(t *testing.T) {
+	t.Parallel()
+	in, s, bucket := open(t)
+	full := New("t1", s, fullBucket{bucket})
+	if _, err := full.Submit(t.Context(), kb.File{Name: "a.md", Data: []byte("Some text.")}); kb.KindOf(err) != kb.Unavailable {
+		t.Errorf("Submit = %v, want unavailable", err)
+	}
+	if ds := mustList(t, s); len(ds) != 0 {
+		t.Errorf("it left %+v", ds)
+	}
+	first := submit(t, in, kb.File{Name: "a.md", Data: []byte("The first text of the lamp.")})
+	do(t, in)
+	if _, err := full.Submit(t.Context(), kb.File{Name: "a.md", Exact: true, Data: []byte("The second text of the lamp.")}); err == nil {
+		t.Error("a full store took a file")
+	}
+	if d, err := s.Document(t.Context(), first.Document); err != nil || d.Version != 1 || d.Status != kb.Ready {
+		t.Errorf("%+v, %v, want version 1 as it was", d, err)
+	}
+}
+
+// fullBucket has no room for files.
+type fullBucket struct{ objstore.Bucket }
+
+func (fullBucket) Put(context.Context, string, io.ReadSeeker) (objstore.Info, error) {
+	return objstore.Info{}, errors.New("no space left on device")
 }
 
 func mustList(t *testing.T, s *store.Store) []kb.Document {

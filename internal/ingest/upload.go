@@ -30,16 +30,16 @@ func (in *Ingester) Announce(ctx context.Context, f kb.File, size int64, sum str
 	if size <= 0 || size > MaxUpload {
 		return kb.Submitted{}, kb.E(kb.TooLarge, nil, "size: a file has 1 to %d bytes", int64(MaxUpload)).With("field", "size").With("limit_bytes", int64(MaxUpload))
 	}
-	if f.Replaces == "" {
-		// Without the text only a name that identifies can be followed.
-		if f.Replaces, err = in.predecessor(ctx, name, kb.Text{}, f.Exact); err != nil {
+	if f.Replaces != "" {
+		if _, err := in.store.Document(ctx, f.Replaces); err != nil {
 			return kb.Submitted{}, err
 		}
 	}
 	now := time.Now()
 	sub, err := in.store.Submit(ctx, kb.Submission{
 		Name: name, Title: f.Title, MIME: f.MIME, SHA256: sum, Bytes: size, Metadata: f.Metadata,
-		Replaces: f.Replaces, Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
+		// Without the text only a name that identifies can be followed.
+		Exact: f.Exact, Replaces: f.Replaces, Document: kb.DocumentID(kb.NewID("doc", now)), Job: kb.JobID(kb.NewID("job", now)), Now: now,
 	})
 	if err != nil || sub.Duplicate && sub.Status == kb.Ready {
 		return sub, err

@@ -23,13 +23,10 @@ const related = 0.5
 
 // predecessor returns the document that a file of this name is a new version
 // of, "" if it is a document of its own.
-func (in *Ingester) predecessor(ctx context.Context, name string, text kb.Text, exact bool) (kb.DocumentID, error) {
+func (in *Ingester) predecessor(ctx context.Context, name string, text kb.Text) (kb.DocumentID, error) {
 	namesakes, err := in.store.Named(ctx, name, maxNamesakes)
 	if err != nil || len(namesakes) == 0 {
 		return "", err
-	}
-	if exact {
-		return namesakes[0].Document, nil
 	}
 	mine := pairs(text.Body)
 	best, bestShare := kb.DocumentID(""), related

@@ -24,6 +24,7 @@ type Submission struct {
 	SHA256   string // of the bytes, hex
 	Bytes    int64
 	Metadata map[string]string
+	Exact    bool       // without Replaces: a new version of the document of this name, if there is one
 	Replaces DocumentID // a new version of this one; "" or one that is gone = a new document
 	Document DocumentID // id of a new document
 	Job      JobID

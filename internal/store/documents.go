@@ -11,14 +11,22 @@ import (
 
 // Submit records a new document, a new version of one, or finds that the same
 // bytes are there. A failed version does not count as being there.
-func (s *Store) Submit(ctx context.Context, in kb.Submission) (out kb.Submitted, err error) {
-	metadata, err := json.Marshal(orEmpty(in.Metadata))
+func (s *Store) Submit(ctx context.Context, sub kb.Submission) (out kb.Submitted, err error) {
+	metadata, err := json.Marshal(orEmpty(sub.Metadata))
 	if err != nil {
 		return out, fmt.Errorf("encode metadata: %w", err)
 	}
 	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
 		out = kb.Submitted{}
-		if err := findBytes(c, in.SHA256, &out); err != nil || out.Duplicate {
+		in := sub // decided anew in each run
+		if in.Exact && in.Replaces == "" {
+			err := c.Query(func(r *tenant.Row) error { in.Replaces = kb.DocumentID(r.Text(0)); return tenant.ErrStop },
+				`SELECT id FROM documents WHERE name = ? ORDER BY id DESC LIMIT 1`, in.Name)
+			if err != nil {
+				return err
+			}
+		}
+		if err := findBytes(c, in.SHA256, in.Replaces, &out); err != nil || out.Duplicate {
 			return err
 		}
 		out = kb.Submitted{Document: in.Replaces, Job: in.Job, Version: 0, Status: kb.Pending}
@@ -64,8 +72,9 @@ func (s *Store) Named(ctx context.Context, name string, limit int) (js []kb.Job,
 	return js, nil
 }
 
-// findBytes fills out if the newest version of some document has these bytes.
-func findBytes(c *tenant.Conn, sha string, out *kb.Submitted) error {
+// findBytes fills out if the newest version of a document has these bytes: of
+// the one that is replaced, or of any if none is.
+func findBytes(c *tenant.Conn, sha string, replaces kb.DocumentID, out *kb.Submitted) error {
 	return c.Query(func(r *tenant.Row) error {
 		*out = kb.Submitted{
 			Document: kb.DocumentID(r.Text(0)), Version: r.Int(1), Job: kb.JobID(r.Text(2)),
@@ -73,7 +82,31 @@ func findBytes(c *tenant.Conn, sha string, out *kb.Submitted) error {
 		}
 		return tenant.ErrStop
 	}, `SELECT v.document, v.version, v.job, v.status FROM versions v JOIN documents d ON d.id = v.document AND d.newest = v.version
-	    WHERE v.sha256 = ? AND v.status <> 'failed' ORDER BY v.document LIMIT 1`, sha)
+	    WHERE v.sha256 = ?1 AND v.status <> 'failed' AND (?2 = '' OR v.document = ?2) ORDER BY v.document LIMIT 1`, sha, replaces)
+}
+
+// Withdraw takes back a submission whose bytes could not be stored: nothing of
+// it remains. A job that was begun is left alone.
+func (s *Store) Withdraw(ctx context.Context, job kb.JobID) error {
+	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+		var doc kb.DocumentID
+		var version int
+		err := c.Query(func(r *tenant.Row) error {
+			doc, version = kb.DocumentID(r.Text(0)), r.Int(1)
+			return nil
+		}, `SELECT v.document, v.version FROM versions v JOIN documents d ON d.id = v.document AND d.newest = v.version WHERE v.job = ? AND v.status = 'pending'`, job)
+		if err != nil || doc == "" {
+			return err
+		}
+		if err := c.Exec(`DELETE FROM versions WHERE document = ? AND version = ?`, doc, version); err != nil {
+			return err
+		}
+		err = c.Exec(`UPDATE documents SET newest = (SELECT max(version) FROM versions WHERE document = ?1) WHERE id = ?1 AND EXISTS (SELECT 1 FROM versions WHERE document = ?1)`, doc)
+		if err != nil || c.Changes() > 0 {
+			return err
+		}
+		return c.Exec(`DELETE FROM documents WHERE id = ?`, doc)
+	})
 }
 
 const documentColumns = `d.id, d.name, d.metadata, d.created_at, d.updated_at, v.title, v.mime, v.sha256, v.bytes, v.version, v.chunks, v.status, v.progress, v.error`
