@@ -40,7 +40,7 @@ func roles(t *testing.T, tpl template) map[string][]statement {
 				for _, res := range list(at(s, "Resource")) {
 					st.resources = append(st.resources, text(res))
 				}
-				for _, p := range list(at(s, "Condition", "StringLike", "s3:prefix")) {
+				for _, p := range list(at(s, "Condition", "StringLikeIfExists", "s3:prefix")) {
 					st.prefixes = append(st.prefixes, text(p))
 				}
 				m[name] = append(m[name], st)
@@ -82,7 +82,8 @@ func like(pattern, s string) bool {
 var rights = map[string]map[string]string{
 	"t/acme/0001/x":    {"Chat": "rw", "Admin": "rw", "Health": "", "Ingest": "rw", "Backup": "rwd"},
 	"control/0001":     {"Chat": "r", "Admin": "rw", "Health": "r", "Ingest": "r", "Backup": "r"},
-	"inbox/acme/job1":  {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "rd", "Backup": "rd"},
+	"control/backup/a": {"Chat": "r", "Admin": "rw", "Health": "r", "Ingest": "r", "Backup": "rw"},
+	"inbox/acme/job1":  {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "rwd", "Backup": "rd"},
 	"export/acme/x":    {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "", "Backup": "rwd"},
 	"selftest/x":       {"Chat": "rwd", "Admin": "rwd", "Health": "rwd", "Ingest": "rwd", "Backup": "rwd"},
 	"something-else":   {"Chat": "", "Admin": "", "Health": "", "Ingest": "", "Backup": ""},
