@@ -29,6 +29,7 @@ func (a *App) Ask(ctx context.Context, id kb.TenantID, question string, out io.W
 	if err != nil {
 		return err
 	}
+	var text string // printed when it is whole: a terminal cannot take back what a stream replaces
 	var sources []kb.Citation
 	for ev, err := range t.Chat.Answer(ctx, kb.Question{Query: question, Owner: "terminal"}) {
 		if err != nil {
@@ -36,14 +37,14 @@ func (a *App) Ask(ctx context.Context, id kb.TenantID, question string, out io.W
 		}
 		switch ev.Type {
 		case kb.EventChunk, kb.EventHandoff:
-			fmt.Fprint(out, ev.Content)
+			text += ev.Content
 		case kb.EventReplace:
-			fmt.Fprint(out, "\n", ev.Content)
+			text = ev.Content
 		case kb.EventEnd:
 			sources = ev.Sources
 		}
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintln(out, text)
 	for i, s := range sources {
 		m := s.Metadata
 		fmt.Fprintf(out, "  [%d] %s, version %d, bytes %d-%d, confidence %.2f\n", i+1, joinPath(m.Title, m.Heading), m.Version, m.Start, m.End, s.Score)

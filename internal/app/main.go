@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -98,6 +102,10 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	a.UseLog(log)
+	if a.rootKey != "" && name != "serve" { // the banner of serve prints it
+		fmt.Fprintf(stderr, "admin key, shown this once: %s (kept in %s)\n", a.rootKey, a.rootKeyFile())
+	}
+	defer reopenOnHangup(log)()
 	for _, w := range cfg.Run.Warnings {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
@@ -112,6 +120,27 @@ func openLog(cfg config.Config, stdout, stderr io.Writer) (*telemetry.Log, error
 		Level: l.Level, Format: l.Format, Output: l.Output, Path: l.FilePath, MaxBytes: int64(l.MaxSize), MaxFiles: l.MaxFiles, Stderr: stderr, Stdout: stdout,
 		Wrap: redact.New(cfg.Security.SensitiveFields, cfg.Secrets()).Handler,
 	})
+}
+
+// reopenOnHangup opens the log file anew at each SIGHUP, which is how log
+// rotation tells us that it moved the file, until the returned function is
+// called.
+func reopenOnHangup(log *telemetry.Log) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range hangups {
+			if err := log.Reopen(); err != nil {
+				log.Error("the log file cannot be opened again", telemetry.Error(err))
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		wg.Wait()
+	}
 }
 
 func serve(ctx context.Context, a *App, out io.Writer) error {

@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestTheExampleEnvironmentStartsUnedited(t *testing.T) {
@@ -92,6 +94,35 @@ func TestAFolderThatCannotBeWrittenIsNamedWithItsRemedy(t *testing.T) {
 	}
 	out, err := run(t, dir, nil)
 	if err == nil || !strings.Contains(out, "database.base_path") && !strings.Contains(out, "storage.url") && !strings.Contains(out, "DATABASE_BASE_PATH") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestHangupReopensTheLogFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "app.log")
+	s := start(t, dir, "TENANTS_SAMPLE=off", "LOGGING_OUTPUT=file", "LOGGING_FILE_PATH="+path, "LOGGING_LEVEL=debug")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.wait(10*time.Second, "new log file", func() bool {
+		s.do("GET", "/health/live", nil)
+		info, err := os.Stat(path)
+		return err == nil && info.Size() > 0
+	})
+}
+
+func TestTheFirstCommandShowsTheAdminKeyToo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.md"), []byte("Some text to load."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(t, dir, nil, "ingest", "a.md"); err != nil || !strings.Contains(out, "admin key, shown this once") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
