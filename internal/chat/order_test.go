@@ -240,7 +240,8 @@ func TestRouteOfOrderQuestions(t *testing.T) {
 		"查询订单 o1": "O1", "order 42": "42",
 		"我的订单到哪了": "", "我的快递怎么还没到": "", "查一下我的订单": "", "我的包裹什么时候到？": "", "查订单": "", "我的订单": "", "帮我查一下物流": "",
 		"where is my order?": "", "Where's my package": "", "track my order": "", "My order hasn't arrived yet": "", "has my order shipped": "",
-		"when will my order arrive?": "", "I never received my package": "", "Any update on my order?": "", "show me my recent orders": "",
+		"when will my order arrive?": "", "I never received my package": "", "could you tell me where my parcel is": "", "how's my order coming along": "", "I would like to track a parcel": "",
+		"what is my order's status": "", "when do I get my order": "", "is there progress on the order I made on Monday": "", "Any update on my order?": "", "show me my recent orders": "",
 	}
 	for q, want := range orders {
 		in, ok := readInquiry(q, nil)
@@ -255,6 +256,7 @@ func TestRouteOfOrderQuestions(t *testing.T) {
 		"In order to use API 2, what do I configure?", "《三国志》成书于公元 280 年吗", "错误码 40012345 是什么意思？", "What does error 100234 mean?", "请联系 https://x.example/order/20251114001 的作者是谁",
 		"What is the boiling point of water in order of magnitude 1000000?", "物流行业的发展历史", "快递公司有哪些？", "What is package management?", "退款多久到账？", "order by clause in SQL 2016", "我的账号怎么注销",
 		"2025-11-14", "我们的货币政策现在状态如何", "Is my order eligible for free shipping?",
+		"How do I track a package?", "Can I get updates about the delivery policy?", "What does the tracking node do?", "When can I order my own domain?",
 	} {
 		if in, ok := readInquiry(q, nil); ok {
 			t.Errorf("%q went to orders, %+v", q, in)
