@@ -80,6 +80,7 @@ var own = map[string]string{
 	"internal/serverless/emulator":        "",
 	"internal/serverless/pack":            "",
 	"internal/serverless/coldbench":       "serverless/emulator",
+	"internal/serverless/invoke":          "serverless/emulator",
 	"internal/serverless/deploy":          "",
 	"internal/serverless/internal/bare":   "",
 	"internal/serverless/internal/testfn": "kb serverless serverless/function",
@@ -223,7 +224,7 @@ func TestFunctionsLinkWhatTheyRun(t *testing.T) {
 		}
 		for _, dep := range deps {
 			short := strings.TrimPrefix(dep, module)
-			for _, not := range strings.Fields(l.not) {
+			for not := range strings.FieldsSeq(l.not) {
 				if short == not || strings.HasPrefix(short+"/", strings.TrimSuffix(not, "/")+"/") {
 					t.Errorf("functions/%s links %s", name, dep)
 				}
