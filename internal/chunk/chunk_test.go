@@ -90,35 +90,58 @@ func TestSplit(t *testing.T) {
 		want []kb.Chunk // Heading, Prefix and Text only
 	}{
 		{"a short text is one chunk", build("T", "", para(), para())("一。", "二。"), []kb.Chunk{{Text: "一。\n\n二。"}}},
-		{"chunks do not cross headings", build("T", "", h(1), para(), h(2), para(), h(2), para())("甲", "一。", "乙", "二。", "丙", "三。"),
-			[]kb.Chunk{{Heading: "甲", Text: "一。"}, {Heading: "甲 › 乙", Text: "二。"}, {Heading: "甲 › 丙", Text: "三。"}}},
-		{"the title is not repeated in the path", build("T", "", h(1), para(), h(2), para())("T", "一。", "乙", "二。"),
-			[]kb.Chunk{{Text: "一。"}, {Heading: "乙", Text: "二。"}}},
-		{"two headings of one name stay apart", build("T", "", h(2), para(), h(2), para())("例", "一。", "例", "二。"),
-			[]kb.Chunk{{Heading: "例", Text: "一。"}, {Heading: "例", Text: "二。"}}},
-		{"a heading without text is text", build("T", "", h(1), para(), h(2), h(2), h(1), para())("甲", "一。", "空一", "空二", "乙", "二。"),
-			[]kb.Chunk{{Heading: "甲", Text: "一。\n\n空一\n\n空二"}, {Heading: "乙", Text: "二。"}}},
+		{
+			"chunks do not cross headings", build("T", "", h(1), para(), h(2), para(), h(2), para())("甲", "一。", "乙", "二。", "丙", "三。"),
+			[]kb.Chunk{{Heading: "甲", Text: "一。"}, {Heading: "甲 › 乙", Text: "二。"}, {Heading: "甲 › 丙", Text: "三。"}},
+		},
+		{
+			"the title is not repeated in the path", build("T", "", h(1), para(), h(2), para())("T", "一。", "乙", "二。"),
+			[]kb.Chunk{{Text: "一。"}, {Heading: "乙", Text: "二。"}},
+		},
+		{
+			"two headings of one name stay apart", build("T", "", h(2), para(), h(2), para())("例", "一。", "例", "二。"),
+			[]kb.Chunk{{Heading: "例", Text: "一。"}, {Heading: "例", Text: "二。"}},
+		},
+		{
+			"a heading without text is text", build("T", "", h(1), para(), h(2), h(2), h(1), para())("甲", "一。", "空一", "空二", "乙", "二。"),
+			[]kb.Chunk{{Heading: "甲", Text: "一。\n\n空一\n\n空二"}, {Heading: "乙", Text: "二。"}},
+		},
 		{"the title as a heading of its own is no text", build("T", "", h(1), h(1), para())("T", "甲", "一。"), []kb.Chunk{{Heading: "甲", Text: "一。"}}},
 		{"a document of its title only is found", build("T", "", h(1))("T"), []kb.Chunk{{Text: "T"}}},
-		{"paragraphs fill chunks evenly", build("T", "", para(), para(), para(), para())(a+b, a, b, c+a),
-			[]kb.Chunk{{Text: a + b + "\n\n" + a}, {Text: b + "\n\n" + c + a}}},
+		{
+			"paragraphs fill chunks evenly", build("T", "", para(), para(), para(), para())(a+b, a, b, c+a),
+			[]kb.Chunk{{Text: a + b + "\n\n" + a}, {Text: b + "\n\n" + c + a}},
+		},
 		{"long paragraphs are cut at sentences", build("T", "", para())(a + b + c + a + b), []kb.Chunk{{Text: a + b + c}, {Text: a + b}}},
 		{"a tiny rest goes with its predecessor", build("T", "", para(), para())(sentence(400), "完。"), []kb.Chunk{{Text: sentence(400) + "\n\n完。"}}},
-		{"a list stays whole and keeps what announces it", build("T", "", para(), para(), item(1), item(1), item(1))(sentence(300), "步骤如下：", "1. "+a, "2. "+b, "3. "+c),
-			[]kb.Chunk{{Text: sentence(300)}, {Text: "步骤如下：\n\n1. " + a + "\n2. " + b + "\n3. " + c}}},
-		{"a tiny rest goes with a long list too", build("T", "", item(1), item(1), item(1), item(1), para())("1. "+sentence(250), "2. "+sentence(250), "3. "+sentence(250), "4. "+sentence(250), "完毕。"),
-			[]kb.Chunk{{Text: "1. " + sentence(250) + "\n2. " + sentence(250) + "\n3. " + sentence(250) + "\n4. " + sentence(250) + "\n\n完毕。"}}},
-		{"a header is not parted from its table", build("T", "名 | 值", para(), row(1), row(1), row(1))(sentence(390), "名 | 值", "甲 | "+sentence(200), "乙 | "+sentence(200)),
-			[]kb.Chunk{{Text: sentence(390)}, {Text: "名 | 值\n甲 | " + sentence(200) + "\n乙 | " + sentence(200)}}},
-		{"table pieces repeat the header", build("T", "名 | 值", row(1), row(1), row(1), row(1))("名 | 值", "甲 | "+sentence(300), "乙 | "+sentence(300), "丙 | "+sentence(300)),
-			[]kb.Chunk{{Text: "名 | 值\n甲 | " + sentence(300)}, {Prefix: "名 | 值", Text: "乙 | " + sentence(300)}, {Prefix: "名 | 值", Text: "丙 | " + sentence(300)}}},
+		{
+			"a list stays whole and keeps what announces it", build("T", "", para(), para(), item(1), item(1), item(1))(sentence(300), "步骤如下：", "1. "+a, "2. "+b, "3. "+c),
+			[]kb.Chunk{{Text: sentence(300)}, {Text: "步骤如下：\n\n1. " + a + "\n2. " + b + "\n3. " + c}},
+		},
+		{
+			"a tiny rest goes with a long list too", build("T", "", item(1), item(1), item(1), item(1), para())("1. "+sentence(250), "2. "+sentence(250), "3. "+sentence(250), "4. "+sentence(250), "完毕。"),
+			[]kb.Chunk{{Text: "1. " + sentence(250) + "\n2. " + sentence(250) + "\n3. " + sentence(250) + "\n4. " + sentence(250) + "\n\n完毕。"}},
+		},
+		{
+			"a header is not parted from its table", build("T", "名 | 值", para(), row(1), row(1), row(1))(sentence(390), "名 | 值", "甲 | "+sentence(200), "乙 | "+sentence(200)),
+			[]kb.Chunk{{Text: sentence(390)}, {Text: "名 | 值\n甲 | " + sentence(200) + "\n乙 | " + sentence(200)}},
+		},
+		{
+			"table pieces repeat the header", build("T", "名 | 值", row(1), row(1), row(1), row(1))("名 | 值", "甲 | "+sentence(300), "乙 | "+sentence(300), "丙 | "+sentence(300)),
+			[]kb.Chunk{{Text: "名 | 值\n甲 | " + sentence(300)}, {Prefix: "名 | 值", Text: "乙 | " + sentence(300)}, {Prefix: "名 | 值", Text: "丙 | " + sentence(300)}},
+		},
 		{"a small table stays whole", build("T", "名 | 值", row(1), row(1), row(1))("名 | 值", "甲 | 1", "乙 | 2"), []kb.Chunk{{Text: "名 | 值\n甲 | 1\n乙 | 2"}}},
-		{"a record is not split", build("T", "", record(1), record(1))("备注: "+strings.Repeat("一句。", 500), "备注: 短。"),
-			[]kb.Chunk{{Text: "备注: " + strings.Repeat("一句。", 500)}, {Text: "备注: 短。"}}},
+		{
+			"a record is not split", build("T", "", record(1), record(1))("备注: "+strings.Repeat("一句。", 500), "备注: 短。"),
+			[]kb.Chunk{{Text: "备注: " + strings.Repeat("一句。", 500)}, {Text: "备注: 短。"}},
+		},
 		{"small records share a chunk", build("T", "", record(1), record(1))("名: 甲; 值: 1", "名: 乙; 值: 2"), []kb.Chunk{{Text: "名: 甲; 值: 1\n名: 乙; 值: 2"}}},
 		{"text outside blocks counts as paragraphs", kb.Text{Title: "T", Body: "一。\n\n二。"}, []kb.Chunk{{Text: "一。\n\n二。"}}},
-		{"blocks out of order are skipped", kb.Text{Body: "一。二。", Blocks: []kb.Block{{Kind: kb.Code, Start: 6, End: 12}, {Kind: kb.Heading, Start: 0, End: 6}, {Start: 3, End: 99}, {Start: -1, End: 3}}},
-			[]kb.Chunk{{Text: "一。二。"}}},
+		{
+			"blocks out of order are skipped",
+			kb.Text{Body: "一。二。", Blocks: []kb.Block{{Kind: kb.Code, Start: 6, End: 12}, {Kind: kb.Heading, Start: 0, End: 6}, {Start: 3, End: 99}, {Start: -1, End: 3}}},
+			[]kb.Chunk{{Text: "一。二。"}},
+		},
 		{"a blank text has no chunks", kb.Text{Body: " \n\u3000"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

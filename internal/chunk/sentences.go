@@ -187,7 +187,7 @@ func period(s string, i int) int {
 		}
 		return end
 	}
-	next, n := utf8.DecodeRuneInString(s[end:])
+	next, _ := utf8.DecodeRuneInString(s[end:])
 	if !isBlank(s[end]) {
 		// 请看 README.然后继续: a full stop of English type in Chinese text,
 		// but 1.安装 and 2.0版 are numbers.
@@ -197,9 +197,10 @@ func period(s string, i int) int {
 		return 0
 	}
 	rest := strings.TrimLeft(s[end:min(len(s), end+64)], " \t")
-	if next, n = utf8.DecodeRuneInString(rest); n == 0 {
+	if rest == "" {
 		return end
 	}
+	next, _ = utf8.DecodeRuneInString(rest)
 	switch {
 	case itemNumber(s, i):
 		return 0

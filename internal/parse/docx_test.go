@@ -29,25 +29,37 @@ func TestDOCX(t *testing.T) {
 		name, body string
 		want       []string
 	}{
-		{"headings by style, based-on style and outline level", wp(ws("1"), "A") + wp(ws("sub"), "B") + wp(`<w:outlineLvl w:val="2"/>`, "C") + wp(ws("loop"), "text") + wp(ws("1"), strings.Repeat("长", 130)),
-			[]string{"heading1: A", "heading1: B", "heading3: C", "paragraph: text", "paragraph: " + strings.Repeat("长", 130)}},
+		{
+			"headings by style, based-on style and outline level", wp(ws("1"), "A") + wp(ws("sub"), "B") + wp(`<w:outlineLvl w:val="2"/>`, "C") + wp(ws("loop"), "text") + wp(ws("1"), strings.Repeat("长", 130)),
+			[]string{"heading1: A", "heading1: B", "heading3: C", "paragraph: text", "paragraph: " + strings.Repeat("长", 130)},
+		},
 		{"a title and no table of contents", wp(ws("T"), "手册") + wp(ws("toc"), "第一章 1") + wp("", "text"), []string{"heading1: 手册", "paragraph: text"}},
-		{"numbers that Word computes", wp(wn("0", "1"), "one") + wp(wn("0", "1"), "two") + wp(wn("1", "1"), "sub") + wp(wn("1", "1"), "sub2") + wp(wn("0", "1"), "three") + wp("", "text") + wp(wn("0", "1"), "four") + wp(wn("0", "4"), "five"),
-			[]string{"list/1: 1. one", "list/1: 2. two", "list/1: a) sub", "list/1: b) sub2", "list/1: 3. three", "paragraph: text", "list/2: 4. four", "list/2: 5. five"}},
+		{
+			"numbers that Word computes", wp(wn("0", "1"), "one") + wp(wn("0", "1"), "two") + wp(wn("1", "1"), "sub") + wp(wn("1", "1"), "sub2") + wp(wn("0", "1"), "three") + wp("", "text") + wp(wn("0", "1"), "four") + wp(wn("0", "4"), "five"),
+			[]string{"list/1: 1. one", "list/1: 2. two", "list/1: a) sub", "list/1: b) sub2", "list/1: 3. three", "paragraph: text", "list/2: 4. four", "list/2: 5. five"},
+		},
 		{"bullets", wp(wn("0", "2"), "x") + wp(wn("0", "2"), "y"), []string{"list/1: - x", "list/1: - y"}},
-		{"numbered headings and clauses in Chinese", wp(ws("1")+wn("0", "3"), "总则") + wp(ws("2"), "范围") + wp(ws("2"), "定义") + wp(ws("1")+wn("0", "3"), "附则") + wp(ws("2"), "生效"),
-			[]string{"heading1: 第一章 总则", "heading2: 1.1 范围", "heading2: 1.2 定义", "heading1: 第二章 附则", "heading2: 2.1 生效"}},
+		{
+			"numbered headings and clauses in Chinese", wp(ws("1")+wn("0", "3"), "总则") + wp(ws("2"), "范围") + wp(ws("2"), "定义") + wp(ws("1")+wn("0", "3"), "附则") + wp(ws("2"), "生效"),
+			[]string{"heading1: 第一章 总则", "heading2: 1.1 范围", "heading2: 1.2 定义", "heading1: 第二章 附则", "heading2: 2.1 生效"},
+		},
 		{"numbering switched off, or of no list", wp(wn("0", "0"), "x") + wp(wn("0", "99"), "y"), []string{"paragraph: x", "paragraph: y"}},
 		{"deleted, moved, hidden and struck text is left out", `<w:p><w:r><w:t>a</w:t></w:r><w:del><w:r><w:delText>no</w:delText></w:r></w:del><w:ins><w:r><w:t>b</w:t></w:r></w:ins><w:moveFrom><w:r><w:t>no</w:t></w:r></w:moveFrom>` +
 			`<w:r><w:rPr><w:vanish/></w:rPr><w:t>no</w:t></w:r><w:r><w:rPr><w:strike/></w:rPr><w:t>no</w:t></w:r><w:r><w:rPr><w:strike w:val="0"/></w:rPr><w:t>c</w:t></w:r></w:p>`, []string{"paragraph: abc"}},
-		{"breaks, tabs, fields, links and runs", `<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/><w:t>d</w:t></w:r><w:r><w:fldChar/><w:instrText>PAGE</w:instrText></w:r><w:hyperlink><w:r><w:t xml:space="preserve"> link</w:t></w:r></w:hyperlink><w:sdt><w:sdtPr><w:alias w:val="no"/></w:sdtPr><w:sdtContent><w:r><w:t>!</w:t></w:r></w:sdtContent></w:sdt></w:p>`,
-			[]string{"paragraph: a b⏎c-d link!"}},
-		{"text boxes once, after their paragraph", `<w:p><w:r><w:t>a</w:t><mc:AlternateContent><mc:Choice><wps:txbx><w:txbxContent>` + wp("", "box") + `</w:txbxContent></wps:txbx></mc:Choice><mc:Fallback><w:txbxContent>` + wp("", "box") + `</w:txbxContent></mc:Fallback></mc:AlternateContent><w:t>b</w:t></w:r></w:p>`,
-			[]string{"paragraph: ab", "paragraph: box"}},
+		{
+			"breaks, tabs, fields, links and runs", `<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/><w:t>d</w:t></w:r><w:r><w:fldChar/><w:instrText>PAGE</w:instrText></w:r><w:hyperlink><w:r><w:t xml:space="preserve"> link</w:t></w:r></w:hyperlink><w:sdt><w:sdtPr><w:alias w:val="no"/></w:sdtPr><w:sdtContent><w:r><w:t>!</w:t></w:r></w:sdtContent></w:sdt></w:p>`,
+			[]string{"paragraph: a b⏎c-d link!"},
+		},
+		{
+			"text boxes once, after their paragraph", `<w:p><w:r><w:t>a</w:t><mc:AlternateContent><mc:Choice><wps:txbx><w:txbxContent>` + wp("", "box") + `</w:txbxContent></wps:txbx></mc:Choice><mc:Fallback><w:txbxContent>` + wp("", "box") + `</w:txbxContent></mc:Fallback></mc:AlternateContent><w:t>b</w:t></w:r></w:p>`,
+			[]string{"paragraph: ab", "paragraph: box"},
+		},
 		{"ruby keeps the base text", `<w:p><w:r><w:ruby><w:rt><w:r><w:t>han</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>汉</w:t></w:r></w:rubyBase></w:ruby></w:r></w:p>`, []string{"paragraph: 汉"}},
 		{"footnotes follow the text", `<w:p><w:r><w:t>a</w:t><w:footnoteReference w:id="7"/><w:t>b</w:t></w:r></w:p>`, []string{"paragraph: a[1]b", "paragraph: [1] 脚注。"}},
-		{"tables with merged cells", `<w:tbl><w:tr>` + cell("", "级别") + cell("", "天数") + cell("", "注") + `</w:tr><w:tr>` + cell(`<w:vMerge w:val="restart"/>`, "甲") + cell("", "5") + cell("", "") + `</w:tr><w:tr>` + cell(`<w:vMerge/>`, "") + cell(`<w:gridSpan w:val="2"/>`, "10") + `</w:tr></w:tbl>`,
-			[]string{"table/1: 级别 | 天数 | 注", "table/1: 甲 | 5 |", "table/1: 甲 | 10 |"}},
+		{
+			"tables with merged cells", `<w:tbl><w:tr>` + cell("", "级别") + cell("", "天数") + cell("", "注") + `</w:tr><w:tr>` + cell(`<w:vMerge w:val="restart"/>`, "甲") + cell("", "5") + cell("", "") + `</w:tr><w:tr>` + cell(`<w:vMerge/>`, "") + cell(`<w:gridSpan w:val="2"/>`, "10") + `</w:tr></w:tbl>`,
+			[]string{"table/1: 级别 | 天数 | 注", "table/1: 甲 | 5 |", "table/1: 甲 | 10 |"},
+		},
 		{"a frame of one cell is text", `<w:tbl><w:tr><w:tc>` + wp(ws("1"), "A") + wp(wn("0", "1"), "x") + `</w:tc></w:tr></w:tbl>`, []string{"heading1: A", "list/1: 1. x"}},
 		{"tables in tables", `<w:tbl><w:tr>` + cell("", "k") + `<w:tc><w:tbl><w:tr>` + cell("", "a") + cell("", "b") + `</w:tr></w:tbl></w:tc></w:tr></w:tbl>`, []string{"table/1: k | a b"}},
 	} {
@@ -82,9 +94,23 @@ func TestFormatNumber(t *testing.T) {
 		n            int
 		format, want string
 	}{
-		{4, "upperRoman", "IV"}, {1999, "lowerRoman", "mcmxcix"}, {28, "upperLetter", "BB"}, {5, "decimalZero", "05"}, {10, "chineseCounting", "十"}, {21, "chineseCountingThousand", "二十一"},
-		{103, "chineseCountingThousand", "一百零三"}, {110, "chineseCountingThousand", "一百一十"}, {1001, "chineseCountingThousand", "一千零一"}, {12, "chineseLegalSimplified", "拾贰"}, {3, "ideographTraditional", "丙"}, {7, "decimalEnclosedCircle", "⑦"}, {42, "decimalEnclosedCircle", "42"},
-		{12, "decimalFullWidth", "１２"}, {7, "unknown", "7"}, {0, "upperRoman", "0"}, {99999, "chineseCounting", "99999"},
+		{4, "upperRoman", "IV"},
+		{1999, "lowerRoman", "mcmxcix"},
+		{28, "upperLetter", "BB"},
+		{5, "decimalZero", "05"},
+		{10, "chineseCounting", "十"},
+		{21, "chineseCountingThousand", "二十一"},
+		{103, "chineseCountingThousand", "一百零三"},
+		{110, "chineseCountingThousand", "一百一十"},
+		{1001, "chineseCountingThousand", "一千零一"},
+		{12, "chineseLegalSimplified", "拾贰"},
+		{3, "ideographTraditional", "丙"},
+		{7, "decimalEnclosedCircle", "⑦"},
+		{42, "decimalEnclosedCircle", "42"},
+		{12, "decimalFullWidth", "１２"},
+		{7, "unknown", "7"},
+		{0, "upperRoman", "0"},
+		{99999, "chineseCounting", "99999"},
 	} {
 		if got := formatNumber(tt.n, tt.format); got != tt.want {
 			t.Errorf("formatNumber(%d, %s) = %q, want %q", tt.n, tt.format, got, tt.want)

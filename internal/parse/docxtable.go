@@ -2,6 +2,8 @@ package parse
 
 import (
 	"encoding/xml"
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -217,7 +219,7 @@ func (x *docx) writeNotes(a *archive, foot, end string) error {
 			return err
 		}
 	}
-	for i, ref := range x.notes[:len(x.notes):len(x.notes)] {
+	for i, ref := range slices.Clip(x.notes) {
 		if s := texts[ref]; s != "" {
 			x.b.paragraph("[" + strconv.Itoa(i+1) + "] " + s)
 		}
@@ -231,7 +233,7 @@ func (x *docx) readNotes(data []byte, end bool, texts map[noteRef]string) error 
 	for {
 		tok, err := x.next()
 		if err != nil {
-			if e := eof(err); e != err { // the end of the part
+			if e := eof(err); !errors.Is(e, err) { // the end of the part
 				return nil
 			}
 			return err

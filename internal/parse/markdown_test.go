@@ -8,8 +8,6 @@ import (
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
-func lines(s ...string) string { return strings.Join(s, "\n") }
-
 func TestMarkdown(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

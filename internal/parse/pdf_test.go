@@ -71,23 +71,38 @@ func TestPDF(t *testing.T) {
 		pages [][]set1
 		want  []string
 	}{
-		{"lines are rejoined to paragraphs", [][]set1{join(para1(72, 700, full, full, "one. And it ends here."), para1(72, 640, "A new paragraph."))},
-			[]string{"paragraph: " + full + " " + full + " one. And it ends here.", "paragraph: A new paragraph."}},
-		{"Chinese lines are rejoined without blanks", [][]set1{join(para1(94, 700, "为了规范员工考勤管理，维护正常的工作秩序，根据国家有关法律法规，"), para1(72, 684, "结合本公司实际情况，特制定本制度。本制度适用于公司全体员工，包括试", "用期员工。"), para1(94, 636, "员工应当自觉遵守工作时间，不迟到、不早退、不旷工，违者按制度处理。"))},
-			[]string{"paragraph: 为了规范员工考勤管理，维护正常的工作秩序，根据国家有关法律法规，结合本公司实际情况，特制定本制度。本制度适用于公司全体员工，包括试用期员工。", "paragraph: 员工应当自觉遵守工作时间，不迟到、不早退、不旷工，违者按制度处理。"}},
+		{
+			"lines are rejoined to paragraphs",
+			[][]set1{join(para1(72, 700, full, full, "one. And it ends here."), para1(72, 640, "A new paragraph."))},
+			[]string{"paragraph: " + full + " " + full + " one. And it ends here.", "paragraph: A new paragraph."},
+		},
+		{
+			"Chinese lines are rejoined without blanks",
+			[][]set1{join(para1(94, 700, "为了规范员工考勤管理，维护正常的工作秩序，根据国家有关法律法规，"), para1(72, 684, "结合本公司实际情况，特制定本制度。本制度适用于公司全体员工，包括试", "用期员工。"), para1(94, 636, "员工应当自觉遵守工作时间，不迟到、不早退、不旷工，违者按制度处理。"))},
+			[]string{"paragraph: 为了规范员工考勤管理，维护正常的工作秩序，根据国家有关法律法规，结合本公司实际情况，特制定本制度。本制度适用于公司全体员工，包括试用期员工。", "paragraph: 员工应当自觉遵守工作时间，不迟到、不早退、不旷工，违者按制度处理。"},
+		},
 		{"divided words are made whole", [][]set1{para1(72, 700, full+" con-", "tinued: "+full+" and well-", "Known names.")}, []string{"paragraph: " + full + " continued: " + full + " and well- Known names."}},
-		{"larger and numbered lines are headings", [][]set1{join([]set1{{72, 760, 20, "Handbook"}, {72, 730, 14, "Leave"}}, para1(72, 700, full, "more."), []set1{{72, 660, 11, "第二章 休假"}}, para1(72, 640, full, "end."))},
-			[]string{"heading1: Handbook", "heading2: Leave", "paragraph: " + full + " more.", "heading2: 第二章 休假", "paragraph: " + full + " end."}},
-		{"a heading of two lines is one", [][]set1{join([]set1{{72, 760, 20, "A very long title that"}, {72, 736, 20, "needs two lines"}}, para1(72, 700, full, "more."))},
-			[]string{"heading1: A very long title that needs two lines", "paragraph: " + full + " more."}},
+		{
+			"larger and numbered lines are headings",
+			[][]set1{join([]set1{{72, 760, 20, "Handbook"}, {72, 730, 14, "Leave"}}, para1(72, 700, full, "more."), []set1{{72, 660, 11, "第二章 休假"}}, para1(72, 640, full, "end."))},
+			[]string{"heading1: Handbook", "heading2: Leave", "paragraph: " + full + " more.", "heading2: 第二章 休假", "paragraph: " + full + " end."},
+		},
+		{
+			"a heading of two lines is one",
+			[][]set1{join([]set1{{72, 760, 20, "A very long title that"}, {72, 736, 20, "needs two lines"}}, para1(72, 700, full, "more."))},
+			[]string{"heading1: A very long title that needs two lines", "paragraph: " + full + " more."},
+		},
 		{"marked lines are lists", [][]set1{para1(72, 700, "What you need:", "1. A key", "2. A lock", "After that.")}, []string{"paragraph: What you need:", "list/1: 1. A key", "list/1: 2. A lock", "paragraph: After that."}},
 		{"running heads and page numbers go, paragraphs cross pages", [][]set1{
 			join([]set1{{72, 800, 9, "Staff handbook"}}, para1(72, 700, full, full), []set1{{290, 30, 9, "- 1 -"}}),
 			join([]set1{{72, 800, 9, "Staff handbook"}}, para1(72, 700, "and ends on this one.", "Next one."), []set1{{290, 30, 9, "- 2 -"}}),
 		}, []string{"paragraph: " + full + " " + full + " and ends on this one.", "paragraph: Next one."}},
 		{"tables of contents go", [][]set1{para1(72, 700, "Introduction .......... 3", "Scope . . . . . . . . . 12", "Text.")}, []string{"paragraph: Text."}},
-		{"pages drawn from bottom to top are read from top to bottom", [][]set1{{{72, 600, 11, "fifth"}, {72, 630, 11, "fourth"}, {72, 660, 11, "third"}, {72, 690, 11, "second"}, {72, 720, 11, "first"}, {72, 570, 11, "sixth"}}},
-			[]string{"paragraph: first second third fourth fifth sixth"}},
+		{
+			"pages drawn from bottom to top are read from top to bottom",
+			[][]set1{{{72, 600, 11, "fifth"}, {72, 630, 11, "fourth"}, {72, 660, 11, "third"}, {72, 690, 11, "second"}, {72, 720, 11, "first"}, {72, 570, 11, "sixth"}}},
+			[]string{"paragraph: first second third fourth fifth sixth"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -172,12 +172,12 @@ func (m *cmap) cid(c uint32) (uint32, bool) {
 // the code spaces.
 func (m *cmap) next(s string) (c uint32, n int) {
 	shortest := 4
-	for n := 1; n <= 4 && n <= len(s); n++ {
-		c = c<<8 | uint32(s[n-1])
+	for size := 1; size <= 4 && size <= len(s); size++ {
+		c = c<<8 | uint32(s[size-1])
 		for _, sp := range m.spaces {
 			shortest = min(shortest, sp.bytes)
-			if sp.bytes == n && inSpace(c, sp, n) {
-				return c, n
+			if sp.bytes == size && inSpace(c, sp, size) {
+				return c, size
 			}
 		}
 	}
@@ -243,7 +243,7 @@ func (c *charset) next(s string) (out string, n int) {
 	n = 1
 	if s[0] >= 0x81 && len(s) > 1 {
 		n = 2
-		if s[1] >= 0x30 && s[1] <= 0x39 && len(s) >= 4 && c.enc == encoding.Encoding(simplifiedchinese.GB18030) {
+		if s[1] >= 0x30 && s[1] <= 0x39 && len(s) >= 4 && c.enc == simplifiedchinese.GB18030 {
 			n = 4
 		}
 	}

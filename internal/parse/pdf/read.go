@@ -3,6 +3,7 @@ package pdf
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -101,8 +102,8 @@ func (d *document) pages() ([]page, error) {
 			out = append(out, page{x, n.res})
 			continue
 		}
-		for i := len(kids) - 1; i >= 0; i-- { // the first kid comes off first
-			stack = append(stack, node{kids[i], n.res, n.depth + 1})
+		for _, kid := range slices.Backward(kids) { // the first kid comes off first
+			stack = append(stack, node{kid, n.res, n.depth + 1})
 		}
 	}
 	if len(out) == 0 {

@@ -2,6 +2,7 @@ package pdf
 
 import (
 	"bytes"
+	"maps"
 	"math"
 	"strconv"
 )
@@ -186,9 +187,7 @@ func (d *document) rebuild() error {
 		i += k + len("trailer")
 		l := &lexer{b: d.data, i: i}
 		if t, ok := l.object().(dict); ok {
-			for key, v := range t {
-				d.trailer[key] = v
-			}
+			maps.Copy(d.trailer, t)
 		}
 	}
 	d.crypt = nil
