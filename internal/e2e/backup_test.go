@@ -215,12 +215,46 @@ func TestEncryptionAtRest(t *testing.T) {
 	if err != nil || len(folders) != 1 {
 		t.Errorf("replica: %v, %v", folders, err)
 	}
+	stock(t, filepath.Dir(filepath.Dir(folders[0])), filepath.Join(dir, "plain.db"))
 	if out, err := run(t, dir, append(on, "DATABASE_BASE_PATH=replica", "DATABASE_DATA_DIR=data"), "verify"); err == nil || !strings.Contains(out, "not encrypted") {
 		t.Errorf("encryption turned on over plain data: %v %s", err, out)
 	}
 	if out := must(t, dir, []string{"DATABASE_BASE_PATH=replica", "DATABASE_DATA_DIR=data"}, "verify", "-tenant", "default"); !strings.Contains(out, "ok   default") {
 		t.Errorf("the decrypted logs: %s", out)
 	}
+}
+
+// stock restores a lineage with the stock litestream that LITESTREAM names (see
+// tools/litestream), and compares it with our export byte by byte.
+func stock(t *testing.T, lineage, exported string) {
+	t.Helper()
+	tool := os.Getenv("LITESTREAM")
+	if tool == "" {
+		t.Log("not compared with stock litestream: LITESTREAM is not set")
+		return
+	}
+	out := filepath.Join(t.TempDir(), "stock.db")
+	if said, err := exec.Command(tool, "restore", "-o", out, "file://"+lineage).CombinedOutput(); err != nil {
+		t.Errorf("litestream restore: %v %s", err, said)
+		return
+	}
+	if !bytes.Equal(read(t, out), read(t, exported)) {
+		t.Error("stock litestream restores another file than we export")
+	}
+}
+
+func TestARestoredTenantIsStockToo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, dir).kill()
+	must(t, dir, nil, "restore", "-tenant", "default", "-time", "0s")
+	must(t, dir, nil, "backup")
+	must(t, dir, nil, "export", "-tenant", "default", "out.db")
+	var m struct{ Lineage string }
+	if err := json.Unmarshal(read(t, filepath.Join(dir, "out.db.json")), &m); err != nil {
+		t.Fatal(err)
+	}
+	stock(t, filepath.Join(dir, "data", "db", "t", "default", m.Lineage), filepath.Join(dir, "out.db"))
 }
 
 func TestThePlainFilesOfTheGuideAreTakenIn(t *testing.T) {
