@@ -97,16 +97,18 @@ func (s *Server) recover(w *recorder, r *http.Request) {
 }
 
 func (s *Server) logRequest(w *recorder, r *http.Request, began time.Time) {
-	took, level, msg := time.Since(began), slog.LevelDebug, "request"
+	took := time.Since(began)
 	first := took
 	if !w.first.IsZero() {
 		first = w.first.Sub(began)
 	}
 	s.cfg.Meter.Request(r.Method, w.route, w.status, took, first, w.stream)
-	if s.cfg.SlowRequest > 0 && !w.stream && took >= s.cfg.SlowRequest {
-		level, msg = slog.LevelWarn, "slow request"
+	level := slog.LevelDebug
+	slow := s.cfg.SlowRequest > 0 && !w.stream && took >= s.cfg.SlowRequest
+	if slow {
+		level = slog.LevelWarn
 	}
-	s.log.LogAttrs(r.Context(), level, msg, slog.String("method", r.Method), slog.String("route", w.route), slog.Int("status", w.status),
+	s.log.LogAttrs(r.Context(), level, "request", slog.Bool("slow", slow), slog.String("method", r.Method), slog.String("route", w.route), slog.Int("status", w.status),
 		slog.Duration("duration", took), slog.String("tenant", string(w.tenant)), slog.String("trace_id", traceID(r.Context())))
 }
 

@@ -161,11 +161,9 @@ func (s *Server) orderGet(w http.ResponseWriter, r *http.Request) error {
 	for name, value := range o.Fields {
 		body[name] = value
 	}
-	for name, value := range map[string]any{
+	maps.Copy(body, map[string]any{
 		"id": o.ID, "user_id": o.User, "product": o.Product, "status": o.Status, "has_verifier": o.HasVerifier, "created_at": o.CreatedAt, "updated_at": o.UpdatedAt,
-	} {
-		body[name] = value
-	}
+	})
 	if o.Amount != nil {
 		body["amount"] = o.Amount
 	}

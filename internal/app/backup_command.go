@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -323,7 +324,7 @@ func (o *operator) verify(ctx context.Context, a *App) error {
 		if err != nil {
 			return err
 		}
-		ids = append(live, store.ControlID)
+		ids = slices.Concat(live, []kb.TenantID{store.ControlID})
 	}
 	failed := 0
 	for _, id := range ids {

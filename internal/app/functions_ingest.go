@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/ingest"
@@ -94,7 +95,7 @@ func (f *Function) Sweep(ctx context.Context, _ function.ScheduleEvent) error {
 			err = in.Sweep(ctx, time.Now().Add(-stalled))
 		}
 		if err != nil {
-			f.log.ErrorContext(ctx, "sweep of a tenant failed", telemetry.Tenant, string(id), telemetry.Error(err))
+			f.log.ErrorContext(ctx, "sweep of a tenant failed", slog.String(telemetry.Tenant, string(id)), telemetry.Error(err))
 		}
 		errs = append(errs, err)
 	}

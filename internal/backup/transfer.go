@@ -41,11 +41,11 @@ func (s *Service) Export(ctx context.Context, id kb.TenantID, t Target, path str
 		if h.Deleted {
 			return m, kb.E(kb.NotFound, commitlog.ErrDeleted, "tenant %q is deleted; name a restore point, or undo the deletion", id)
 		}
-		st, h, err := tip(ctx, l, h)
+		st, end, err := tip(ctx, l, h)
 		if err != nil {
 			return m, classify(id, err)
 		}
-		at = Point{Commit: pointID(h.Generation, st.TXID), Time: time.UnixMilli(st.Millis).UTC(), head: h, p: commitlog.Point{TXID: st.TXID}}
+		at = Point{Commit: pointID(end.Generation, st.TXID), Time: time.UnixMilli(st.Millis).UTC(), head: end, p: commitlog.Point{TXID: st.TXID}}
 	} else if at, err = s.resolve(ctx, id, l, t); err != nil {
 		return m, err
 	}

@@ -136,9 +136,9 @@ func (a *answer) search(ctx context.Context, question string) (kb.Found, error) 
 
 // topic is the question the conversation was last about.
 func (a *answer) topic() string {
-	for i := len(a.history) - 1; i >= 0; i-- {
-		if a.history[i].Route == kb.Knowledge {
-			return a.history[i].Condensed
+	for _, v := range slices.Backward(a.history) {
+		if v.Route == kb.Knowledge {
+			return v.Condensed
 		}
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,8 +96,8 @@ func (a *answer) read(ctx context.Context) (reading, error) {
 	}
 	lines := []string{customer + a.turn.Query}
 	left := historyTokens
-	for i := len(a.history) - 1; i >= 0; i-- {
-		t := a.history[i]
+	for _, t := range slices.Backward(a.history) {
+
 		said := customer + t.Query + "\n" + assistant + llm.Trim(t.Answer, historyTokens/4)
 		if left -= llm.EstimateTokens(said); left < 0 {
 			break

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -72,12 +73,7 @@ func (c *checker) holds(s *sentence, question string) bool {
 }
 
 func has(list []int, n int) bool {
-	for _, v := range list {
-		if v == n {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, n)
 }
 
 // attribute gives an answer that names no passage the evidence of the one that

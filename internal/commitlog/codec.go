@@ -3,6 +3,7 @@ package commitlog
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
@@ -76,7 +77,7 @@ func Decode(raw []byte) (*File, error) {
 	for {
 		data := make([]byte, PageSize)
 		fr, err := r.Next(data)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			f.Post, f.Frames = r.Post, r.frames
 			return f, nil
 		}

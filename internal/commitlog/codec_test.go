@@ -97,7 +97,7 @@ func TestAReaderGoesOnAfterAnInterruption(t *testing.T) {
 		if errors.Is(err, errOnce) {
 			continue
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if n != 60 {
 				t.Errorf("%d pages, want 60", n)
 			}
@@ -204,7 +204,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("library: page %d is page %d, %v", p.Pgno, h.Pgno, err)
 			}
 		}
-		if err := dec.DecodePage(&h, data); err != io.EOF {
+		if err := dec.DecodePage(&h, data); !errors.Is(err, io.EOF) {
 			t.Fatalf("library: %v after the last page", err)
 		}
 		if err := dec.Close(); err != nil || dec.Trailer().PostApplyChecksum != got.Post {

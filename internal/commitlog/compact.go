@@ -212,7 +212,7 @@ func (l *Log) VerifySnapshot(ctx context.Context, lin Lineage, f FileInfo) error
 			_, err = d.Next(data)
 		}
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return fmt.Errorf("verify %s: %w", f, err)
 	}
 	want, err := l.checksumAt(ctx, lin, f.Max)

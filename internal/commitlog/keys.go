@@ -3,6 +3,7 @@ package commitlog
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,8 +113,8 @@ func parseFiles(level int, infos []objstore.Info) []FileInfo {
 
 // lastGeneration returns the highest generation in a listing of head/ or gc/, 0 if there is none.
 func lastGeneration(infos []objstore.Info) uint64 {
-	for i := len(infos) - 1; i >= 0; i-- {
-		name := infos[i].Key[strings.LastIndexByte(infos[i].Key, '/')+1:]
+	for _, info := range slices.Backward(infos) {
+		name := info.Key[strings.LastIndexByte(info.Key, '/')+1:]
 		if len(name) != 16 {
 			continue
 		}

@@ -22,7 +22,7 @@ type cursor struct {
 
 func (c *cursor) next() error {
 	fr, err := c.r.Next(c.page.Data)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		c.done = true
 		return nil
 	}

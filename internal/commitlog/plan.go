@@ -185,8 +185,7 @@ func (l *Log) Load(ctx context.Context, whole int64) (*Loaded, error) {
 			return nil, fmt.Errorf("%s: %w", l.prefix, ErrDeleted)
 		}
 		ld, lerr := l.LoadAt(ctx, h, 0, whole)
-		var sealed *SealedError
-		if errors.As(lerr, &sealed) {
+		if sealed, ok := errors.AsType[*SealedError](lerr); ok {
 			h, err = l.Follow(ctx, h.Generation, h.Lineage, ld.State.TXID, sealed.Seal)
 			continue
 		}

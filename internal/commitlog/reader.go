@@ -79,7 +79,7 @@ func (d *Reader) peek(n int) ([]byte, error) {
 // take consumes n bytes that were peeked and adds hashed to the checksum.
 func (d *Reader) take(n int, hashed []byte) {
 	d.hash.Write(hashed)
-	d.r.Discard(n) // cannot fail: they were peeked
+	_, _ = d.r.Discard(n) // cannot fail: they were peeked
 	d.off += int64(n)
 }
 
@@ -156,7 +156,7 @@ func (d *Reader) end() error {
 			return err
 		}
 		d.tail = append(d.tail, b...)
-		d.r.Discard(c)
+		_, _ = d.r.Discard(c) // cannot fail: they were peeked
 	}
 	if _, err := d.r.Peek(1); err == nil {
 		return corrupt("bytes after the end")

@@ -136,11 +136,21 @@ func TestWithoutAKeyOnlyChatAndQuotesAreOpen(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{"GET", "/api/v1/documents", 401}, {"POST", "/api/v1/documents", 401}, {"DELETE", "/api/v1/documents/x", 401},
-		{"GET", "/api/v1/documents/x", 401}, {"GET", "/api/v1/documents/x/chunks", 401}, {"GET", "/api/v1/jobs/x", 401},
-		{"GET", "/api/v1/missed-queries", 401}, {"GET", "/chat?query=a&tenant=other", 401},
-		{"GET", "/health", 200}, {"GET", "/health/live", 200}, {"GET", "/health/ready", 200}, {"HEAD", "/health", 200},
-		{"GET", "/openapi.json", 200}, {"GET", "/", 200}, {"GET", "/chat?query=hello", 200},
+		{"GET", "/api/v1/documents", 401},
+		{"POST", "/api/v1/documents", 401},
+		{"DELETE", "/api/v1/documents/x", 401},
+		{"GET", "/api/v1/documents/x", 401},
+		{"GET", "/api/v1/documents/x/chunks", 401},
+		{"GET", "/api/v1/jobs/x", 401},
+		{"GET", "/api/v1/missed-queries", 401},
+		{"GET", "/chat?query=a&tenant=other", 401},
+		{"GET", "/health", 200},
+		{"GET", "/health/live", 200},
+		{"GET", "/health/ready", 200},
+		{"HEAD", "/health", 200},
+		{"GET", "/openapi.json", 200},
+		{"GET", "/", 200},
+		{"GET", "/chat?query=hello", 200},
 	} {
 		if r := s.do(tt.method, tt.path, nil); r.status != tt.status {
 			t.Errorf("%s %s: %d, want %d: %.200s", tt.method, tt.path, r.status, tt.status, r.body)

@@ -23,13 +23,29 @@ func BenchmarkDocuments(b *testing.B) {
 	dir := b.TempDir()
 	env := []string{"RATE_LIMIT_CHAT_PER_MINUTE=0", "RATE_LIMIT_PUBLIC_PER_MINUTE=0"}
 	questions := []asked{
-		{"台灯保修多久？", "24 个月"}, {"退款到支付宝要多久？", "支付宝"}, {"E05 是什么故障？", "灯板故障"}, {"寄到新疆的运费是多少？", "25 元"}, {"怎样恢复出厂设置？", "10 秒"},
-		{"How long is the warranty?", "24-month"}, {"What does error code E02 mean?", "adapter voltage"}, {"How do I close my account?", "Close account"}, {"Do you ship abroad?", "abroad"}, {"How do I pair the lamp with Bluetooth?", "touch key"},
+		{"台灯保修多久？", "24 个月"},
+		{"退款到支付宝要多久？", "支付宝"},
+		{"E05 是什么故障？", "灯板故障"},
+		{"寄到新疆的运费是多少？", "25 元"},
+		{"怎样恢复出厂设置？", "10 秒"},
+		{"How long is the warranty?", "24-month"},
+		{"What does error code E02 mean?", "adapter voltage"},
+		{"How do I close my account?", "Close account"},
+		{"Do you ship abroad?", "abroad"},
+		{"How do I pair the lamp with Bluetooth?", "touch key"},
 	}
 	if *dataDir != "" {
 		questions = []asked{
-			{"部署 Dify 最低需要多少内存？", "4 GiB"}, {"HTTP 请求节点最多可以重试几次？", "10 次"}, {"循环节点什么时候会终止？", "终止条件"}, {"如何重置管理员密码？", "flask reset-password"}, {"怎样把应用嵌入到网站里？", "嵌入"},
-			{"What is the minimum RAM to deploy Dify?", "4 GiB"}, {"How many times can the HTTP request node retry?", "up to 10 times"}, {"When does a loop node terminate?", "termination condition"}, {"What is the default value of UPLOAD_FILE_SIZE_LIMIT?", "15 MB"}, {"How do I reset the admin password?", "flask reset-password"},
+			{"部署 Dify 最低需要多少内存？", "4 GiB"},
+			{"HTTP 请求节点最多可以重试几次？", "10 次"},
+			{"循环节点什么时候会终止？", "终止条件"},
+			{"如何重置管理员密码？", "flask reset-password"},
+			{"怎样把应用嵌入到网站里？", "嵌入"},
+			{"What is the minimum RAM to deploy Dify?", "4 GiB"},
+			{"How many times can the HTTP request node retry?", "up to 10 times"},
+			{"When does a loop node terminate?", "termination condition"},
+			{"What is the default value of UPLOAD_FILE_SIZE_LIMIT?", "15 MB"},
+			{"How do I reset the admin password?", "flask reset-password"},
 		}
 		env = append(env, "TENANTS_SAMPLE=off")
 		began := time.Now()

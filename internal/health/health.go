@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -96,7 +97,7 @@ func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 		wg.Go(func() {
 			h := api.Health{Status: "up"}
 			if err := probe(ctx); err != nil {
-				f.log.WarnContext(ctx, "part is down", "part", name, telemetry.Error(err))
+				f.log.WarnContext(ctx, "part is down", slog.String("part", name), telemetry.Error(err))
 				h = api.Health{Status: "down", Message: "the " + name + " does not answer"}
 			}
 			mu.Lock()

@@ -1,3 +1,7 @@
+// Package lexical is the inverted index: it analyses text (words, Han pairs,
+// identifiers), builds immutable segments of it, and finds the best chunks by
+// BM25 exactly, reading only what a query needs. It does no I/O of its own and
+// knows nothing of where segments are kept.
 package lexical
 
 import (

@@ -3,11 +3,12 @@ package lexical
 import (
 	"bytes"
 	"context"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -199,6 +200,7 @@ func (c *counter) han(r, prev rune, _, _, _ int) {
 		c.add(string(prev) + string(r))
 	}
 }
+
 func (c *counter) word(raw string, _, _ int) {
 	if w := normWord(raw); w != "" {
 		c.add(w)

@@ -166,7 +166,7 @@ func joinsAt(text string, i int) bool {
 // compound emits the parts of a run with joining bytes, and the run itself if
 // it looks like an identifier, a version, a number or a name with digits.
 func compound(raw string, start int, s sink) {
-	if i := strings.IndexByte(raw, ','); i >= 0 {
+	if found := strings.Contains(raw, ","); found {
 		if whole := strings.ReplaceAll(raw, ",", ""); isDigits(whole) {
 			s.word(whole, start, start+len(raw))
 			return

@@ -101,9 +101,12 @@ func (ix Index) plan(ctx context.Context, q Query) (plan, error) {
 	return p, nil
 }
 
-// IDF is log(1 + (n−df+½)/(df+½)), which stays positive for common terms.
+// IDF is log((n−df+½)/(df+½)) as Robertson and Spärck Jones have it, with a
+// floor: terms of half the chunks and more still tell chunks of a small
+// knowledge base apart.
 func IDF(n, df int) float32 {
-	return float32(math.Log1p((float64(n-df) + 0.5) / (float64(df) + 0.5)))
+	odds := (float64(n-df) + 0.5) / (float64(df) + 0.5)
+	return float32(max(math.Log(odds), 0.1*math.Log1p(odds)))
 }
 
 // limit keeps the maxQueryTerms rarest terms that are in the index at all.

@@ -134,8 +134,8 @@ func (w *writer) add(term []byte, list []posting) {
 
 // payload encodes list in the shorter of the two ways.
 func (w *writer) payload(list []posting) []byte {
-	b := append(w.buf[:0], payloadList)
-	next := uint32(0) // the lowest ordinal that may follow
+	b := append(w.buf[:0], payloadList) //nolint:gocritic // the buffer is lent, and kept below
+	next := uint32(0)                   // the lowest ordinal that may follow
 	for _, p := range list {
 		delta := uint64(p.doc - next)
 		next = p.doc + 1
@@ -178,7 +178,7 @@ func (w *writer) finish() []byte {
 		w.endBlock()
 	}
 	w.foot.atBlocks = uint64(len(w.out))
-	b := append(w.out, w.blocks...)
+	b := append(w.out, w.blocks...) //nolint:gocritic // the writer is finished: nobody appends again
 	w.foot.atIndex = uint64(len(b))
 	b = appendCRC(append(b, w.index...), len(b))
 	at := len(b)

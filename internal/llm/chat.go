@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/cloudwego/eino-ext/components/model/openai"
 	"github.com/cloudwego/eino-ext/components/model/qwen"
@@ -129,7 +130,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 		extra["enable_thinking"] = false // a thought delays the first token, and JSON mode refuses it
 	}
 	if len(extra) > 0 {
-		opts = append(opts[:len(opts):len(opts)], openai.WithExtraFields(extra))
+		opts = append(slices.Clip(opts), openai.WithExtraFields(extra))
 	}
 	return withCall(ctx, k), inner, opts, nil
 }

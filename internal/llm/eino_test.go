@@ -199,8 +199,10 @@ func TestPanicsBelowAreErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	s.Always(llmtest.Chat, llmtest.Act{Status: 200, RawType: "application/json",
-		Raw: `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x","audio":{"id":"1","data":"AAAA"}}}]}`})
+	s.Always(llmtest.Chat, llmtest.Act{
+		Status: 200, RawType: "application/json",
+		Raw: `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x","audio":{"id":"1","data":"AAAA"}}}]}`,
+	})
 	_, err = c.Generate(t.Context(), ask("?"), Options{})
 	wantErr(t, err, kb.Unavailable, ErrBadReply)
 }

@@ -126,8 +126,10 @@ func (j *embedJob) batches(s span) []span {
 // again, and the limit remembered.
 func (j *embedJob) run(ctx context.Context, b span) (Usage, error) {
 	texts := j.texts[b.from:b.to]
-	k := &call{op: OpEmbed, model: j.model, tenant: j.o.Tenant, bulk: j.o.Bulk, sink: j.o.Observe,
-		retries: j.c.embedding.retries, maxBody: 64<<10 + int64(len(texts))*int64(or(j.dim, 8192))*32} // a number is some 20 bytes
+	k := &call{
+		op: OpEmbed, model: j.model, tenant: j.o.Tenant, bulk: j.o.Bulk, sink: j.o.Observe,
+		retries: j.c.embedding.retries, maxBody: 64<<10 + int64(len(texts))*int64(or(j.dim, 8192))*32,
+	} // a number is some 20 bytes
 	for _, t := range texts {
 		k.tokens += EstimateTokens(t)
 	}

@@ -143,7 +143,7 @@ func (e *endpoint) try(req *http.Request, body []byte, k *call) (*http.Response,
 	now := time.Now()
 	probe, wait, why := e.breaker.enter(now) // it may have opened while this call stood in line
 	if wait > 0 {
-		v := e.refuse(wait, why)
+		v = e.refuse(wait, why)
 		lim.release(v)
 		return nil, v
 	}

@@ -158,8 +158,10 @@ func (e *endpoint) classify(status int, header http.Header, body []byte) *verdic
 	if message == "" && !json.Valid(body) {
 		message = "body is no JSON: " + pageTitle(body)
 	}
-	ce := &CallError{Op: e.op, Status: status, Code: e.clean(or(code, kind), 80), Message: e.clean(message, 300),
-		RequestID: e.clean(or(id, header.Get("X-Request-Id")), 64)}
+	ce := &CallError{
+		Op: e.op, Status: status, Code: e.clean(or(code, kind), 80), Message: e.clean(message, 300),
+		RequestID: e.clean(or(id, header.Get("X-Request-Id")), 64),
+	}
 	words := code + " " + kind + " " + message
 	v := &verdict{after: retryAfter(header.Get("Retry-After"), time.Now())}
 	set := func(cause error, k kb.Kind, msg string) *verdict {

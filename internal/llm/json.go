@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/cloudwego/eino/schema"
@@ -39,7 +40,7 @@ func JSON[T any](ctx context.Context, c *Client, in []*schema.Message, o Options
 			return v, total, nil
 		}
 		bad = err
-		in = append(in[:len(in):len(in)],
+		in = append(slices.Clip(in),
 			schema.AssistantMessage(Trim(reply.Text, 500), nil),
 			schema.UserMessage("That is not the JSON object asked for: "+err.Error()+". Answer with the JSON object only."))
 	}
@@ -68,7 +69,7 @@ func mentionJSON(in []*schema.Message) []*schema.Message {
 			return in
 		}
 	}
-	return append(in[:len(in):len(in)], schema.SystemMessage("Answer with a JSON object."))
+	return append(slices.Clip(in), schema.SystemMessage("Answer with a JSON object."))
 }
 
 // decodeJSON decodes one JSON object, also one in a code fence or after a

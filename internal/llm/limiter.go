@@ -47,8 +47,10 @@ type limiter struct {
 }
 
 func newLimiter(l limits) *limiter {
-	return &limiter{slots: float64(l.slots), most: float64(l.slots),
-		requests: pace{fixed: l.perSec}, tokens: pace{fixed: l.tokens}}
+	return &limiter{
+		slots: float64(l.slots), most: float64(l.slots),
+		requests: pace{fixed: l.perSec}, tokens: pace{fixed: l.tokens},
+	}
 }
 
 // waiter is a call in line.

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -361,7 +362,7 @@ func TestBreaker(t *testing.T) {
 			t.Error("open right after a success")
 		}
 		b.failure(time.Now(), true, ErrArrears)
-		if w, why := b.open(time.Now()); w < denyPause/2 || w > denyPause || why != ErrArrears {
+		if w, why := b.open(time.Now()); w < denyPause/2 || w > denyPause || !errors.Is(why, ErrArrears) {
 			t.Errorf("open for %v because of %v after a denial", w, why)
 		}
 	})

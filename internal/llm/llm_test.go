@@ -211,9 +211,11 @@ func TestNewIsQuiet(t *testing.T) {
 
 func TestModels(t *testing.T) {
 	t.Parallel()
-	c, err := New(Config{APIKey: "k", Chat: Endpoint{Model: "qwen-max", Models: []string{"my-tuned"}},
+	c, err := New(Config{
+		APIKey: "k", Chat: Endpoint{Model: "qwen-max", Models: []string{"my-tuned"}},
 		Prices: map[string]Price{"my-tuned": {1, 2, "CNY"}},
-		Rerank: Endpoint{BaseURL: "http://localhost:1/v1", Model: "bge"}})
+		Rerank: Endpoint{BaseURL: "http://localhost:1/v1", Model: "bge"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

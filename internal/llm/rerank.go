@@ -128,8 +128,10 @@ func (j *rerankJob) batches() []span {
 func (j *rerankJob) run(ctx context.Context, b span) (Usage, error) {
 	e := j.c.rerank
 	docs := j.docs[b.from:b.to]
-	k := &call{op: OpRerank, model: j.model.ID, tenant: j.o.Tenant, sink: j.o.Observe, retries: e.retries,
-		maxBody: 1 << 20} // 500 results of some 60 bytes, with room for documents sent back
+	k := &call{
+		op: OpRerank, model: j.model.ID, tenant: j.o.Tenant, sink: j.o.Observe, retries: e.retries,
+		maxBody: 1 << 20,
+	} // 500 results of some 60 bytes, with room for documents sent back
 	size := int64(0)
 	for _, d := range docs {
 		k.tokens += j.queryTo + EstimateTokens(d)

@@ -1,6 +1,9 @@
 package logvfs
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Cache bounds the pages in memory over any number of databases. It evicts by
 // the clock algorithm: a page that was read since the hand last passed stays.
@@ -80,8 +83,8 @@ func (c *Cache) forget(t table) {
 	t.all(func(p *page) { dead[p] = true })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := len(c.ring) - 1; i >= 0; i-- {
-		if dead[c.ring[i]] {
+	for i, v := range slices.Backward(c.ring) {
+		if dead[v] {
 			c.drop(i)
 		}
 	}

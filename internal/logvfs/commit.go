@@ -77,8 +77,7 @@ func (db *DB) runBatch(batch []*request) {
 		}
 	}()
 	err := db.tryBatch(ctx, batch)
-	var split *splitError
-	if errors.As(err, &split) {
+	if _, ok := errors.AsType[*splitError](err); ok {
 		for _, r := range batch {
 			db.runBatch([]*request{r})
 		}

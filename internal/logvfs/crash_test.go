@@ -35,7 +35,7 @@ var (
 
 // TestMain lets the test binary be the process that is killed.
 func TestMain(m *testing.M) {
-	if root := os.Getenv("LOGVFS_CRASH_ROOT"); root != "" { //nolint:forbidigo // not configuration: the parent's argument
+	if root := os.Getenv("LOGVFS_CRASH_ROOT"); root != "" {
 		crashChild(root)
 		return
 	}
@@ -68,7 +68,7 @@ func crashChild(root string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	name := os.Getenv("LOGVFS_CRASH_NAME") //nolint:forbidigo // the parent's argument
+	name := os.Getenv("LOGVFS_CRASH_NAME")
 	log, err := os.OpenFile(filepath.Join(root, "acks", name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		fail(err)
@@ -333,7 +333,7 @@ const litestreamEnv = "LITESTREAM"
 // every byte with what we write as a plain file.
 func compareStock(t *testing.T, root string, db *DB, what string) {
 	t.Helper()
-	tool := os.Getenv(litestreamEnv) //nolint:forbidigo // a tool of the test, not configuration
+	tool := os.Getenv(litestreamEnv)
 	if tool == "" {
 		t.Logf("%s: not compared with stock litestream (%s is not set)", what, litestreamEnv)
 		return
@@ -414,7 +414,7 @@ func TestStockLitestreamRestores(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareStock(t, root, db, "after a swap")
-	if tool := os.Getenv(litestreamEnv); tool != "" { //nolint:forbidigo // as above
+	if tool := os.Getenv(litestreamEnv); tool != "" {
 		compareLineage(t, tool, root, db, h, "a sealed lineage")
 	}
 	old := openPast(t, b, Past{Head: h})

@@ -112,7 +112,7 @@ func (im *image) hydrateFile(ctx context.Context, h *hydrating) error {
 		}
 		b := new(buffer)
 		fr, err := h.r.Next(b[:])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

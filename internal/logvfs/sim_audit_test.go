@@ -3,6 +3,7 @@ package logvfs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -56,7 +57,7 @@ func (s *sim) replay(t *testing.T, lin commitlog.Lineage, end ltx.TXID) *replica
 		page := make([]byte, pageSize)
 		for {
 			err := dec.DecodePage(&ph, page)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

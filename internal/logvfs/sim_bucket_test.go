@@ -67,8 +67,10 @@ type instance struct {
 }
 
 func newWorld(seed uint64, r rates) *world {
-	return &world{seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), store: new(mem.Bucket), rates: r,
-		nextID: map[string]int{}, first: map[string][]byte{}, when: map[string]int{}}
+	return &world{
+		seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), store: new(mem.Bucket), rates: r,
+		nextID: map[string]int{}, first: map[string][]byte{}, when: map[string]int{},
+	}
 }
 
 func (w *world) note(format string, args ...any) {

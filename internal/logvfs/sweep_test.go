@@ -67,7 +67,7 @@ func increments(from int) func(*testing.T, objstore.Bucket, error) error {
 		before, after := fmt.Sprint(from), fmt.Sprint(from+1)
 		switch unknown := errors.Is(told, commitlog.ErrUnknown); {
 		case told == nil && got != after, told != nil && !unknown && got != before, unknown && got != before && got != after:
-			return fmt.Errorf("told %v, counter %s", told, got)
+			return fmt.Errorf("told %w, counter %s", told, got)
 		}
 		return nil
 	}
@@ -76,7 +76,7 @@ func increments(from int) func(*testing.T, objstore.Bucket, error) error {
 func keeps(v string) func(*testing.T, objstore.Bucket, error) error {
 	return func(t *testing.T, b objstore.Bucket, told error) error {
 		if got, err := counter(b); err != nil || got != v {
-			return fmt.Errorf("counter %s, %v; want %s", got, err, v)
+			return fmt.Errorf("counter %s, %w; want %s", got, err, v)
 		}
 		db, err := Open(context.Background(), b, tenant, sweepConfig())
 		if err != nil {
@@ -149,7 +149,7 @@ func scenarios() []scenario {
 		{"swap to an older commit", filled(10), swap, func(t *testing.T, b objstore.Bucket, told error) error {
 			got, err := counter(b)
 			if err != nil || got != "3" && (told == nil || got != "10") {
-				return fmt.Errorf("told %v, counter %s, %v", told, got, err)
+				return fmt.Errorf("told %w, counter %s, %w", told, got, err)
 			}
 			return nil
 		}},
@@ -164,7 +164,7 @@ func scenarios() []scenario {
 			if got == "3" || told != nil && err != nil && !errors.Is(err, commitlog.ErrFork) && !errors.Is(err, commitlog.ErrCorrupt) {
 				return nil // deleted counts as an answer when the run failed
 			}
-			return fmt.Errorf("told %v, counter %s, %v", told, got, err)
+			return fmt.Errorf("told %w, counter %s, %w", told, got, err)
 		}},
 		{"read lazily after expiry", func(t *testing.T, b objstore.Bucket) {
 			filled(14)(t, b)

@@ -110,8 +110,10 @@ func reopenAt(t *testing.T, b objstore.Bucket, from *DB) *DB {
 		t.Fatal(err)
 	}
 	old := from.im
-	db.im = &image{log: db.log, cache: db.cfg.Cache, head: old.head, cur: old.cur, boundary: old.boundary,
-		flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)}}
+	db.im = &image{
+		log: db.log, cache: db.cfg.Cache, head: old.head, cur: old.cur, boundary: old.boundary,
+		flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)},
+	}
 	return db
 }
 

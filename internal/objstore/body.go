@@ -1,6 +1,7 @@
 package objstore
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -37,7 +38,7 @@ func (b *Body) Read(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
 	}
 	return n, err

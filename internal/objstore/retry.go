@@ -81,7 +81,7 @@ func (s *resuming) Read(p []byte) (int, error) {
 
 // dropLater hides an error that came with bytes; the next Read meets it again.
 func dropLater(n int, err error) error {
-	if n > 0 && err != io.EOF {
+	if n > 0 && !errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

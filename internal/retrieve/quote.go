@@ -117,8 +117,10 @@ func listItem(text string, s chunk.Span) bool {
 
 // follows reports a sentence that goes on with what the one before it began.
 func follows(s string) bool {
-	for _, w := range [...]string{"首先", "其次", "然后", "接着", "接下来", "随后", "之后", "最后", "再", "第一", "第二", "第三", "第四", "步骤",
-		"完成后", "同时", "另外", "然後", "接著", "隨後", "之後", "最後", "完成後", "步驟"} {
+	for _, w := range [...]string{
+		"首先", "其次", "然后", "接着", "接下来", "随后", "之后", "最后", "再", "第一", "第二", "第三", "第四", "步骤",
+		"完成后", "同时", "另外", "然後", "接著", "隨後", "之後", "最後", "完成後", "步驟",
+	} {
 		if strings.HasPrefix(s, w) {
 			return true
 		}

@@ -129,10 +129,11 @@ func advanceFile(ctx context.Context, path string, live Counters, all []step) (e
 	if err := rows(c, countersSQL, func(s *sqlite3.Stmt) error { own[s.ColumnText(0)] = s.ColumnInt64(1); return nil }); err != nil {
 		return damaged(err)
 	}
-	sql := "BEGIN IMMEDIATE;\n"
+	var sql strings.Builder
+	sql.WriteString("BEGIN IMMEDIATE;\n")
 	for _, s := range all {
 		if int64(s.schema) > own["schema"] && int64(s.schema) <= live["schema"] {
-			sql += s.expandSQL(false) + ";\n"
+			sql.WriteString(s.expandSQL(false) + ";\n")
 		}
 	}
 	both := maps.Clone(own)
@@ -144,12 +145,12 @@ func advanceFile(ctx context.Context, path string, live Counters, all []step) (e
 		switch table, seq := strings.CutPrefix(text, "'seq:"); {
 		case k == "schema" || k == "min_reader" || k == "min_writer":
 		case seq:
-			sql += fmt.Sprintf("DELETE FROM sqlite_sequence WHERE name = '%s; INSERT INTO sqlite_sequence (name, seq) VALUES ('%s, %d);\n", table, table, v)
+			sql.WriteString(fmt.Sprintf("DELETE FROM sqlite_sequence WHERE name = '%s; INSERT INTO sqlite_sequence (name, seq) VALUES ('%s, %d);\n", table, table, v))
 		default:
-			sql += fmt.Sprintf("UPDATE meta SET value = %d WHERE key = %s;\n", v, text)
+			sql.WriteString(fmt.Sprintf("UPDATE meta SET value = %d WHERE key = %s;\n", v, text))
 		}
 	}
-	if err := c.Exec(sql + "COMMIT"); err != nil {
+	if err := c.Exec(sql.String() + "COMMIT"); err != nil {
 		return damaged(err)
 	}
 	return nil

@@ -340,8 +340,12 @@ func TestFeedbackIsForTheOwnerOrOfPublicTurns(t *testing.T) {
 		owner string
 		ok    bool
 	}{
-		{"turn_public", "", true}, {"turn_public", "key_2", true}, {"turn_keyed", "key_1", true},
-		{"turn_keyed", "", false}, {"turn_keyed", "key_2", false}, {"turn_none", "key_1", false},
+		{"turn_public", "", true},
+		{"turn_public", "key_2", true},
+		{"turn_keyed", "key_1", true},
+		{"turn_keyed", "", false},
+		{"turn_keyed", "key_2", false},
+		{"turn_none", "key_1", false},
 	} {
 		err := s.PutFeedback(ctx, tt.turn, tt.owner, "down", "why", epoch)
 		if tt.ok != (err == nil) || !tt.ok && kb.KindOf(err) != kb.NotFound {

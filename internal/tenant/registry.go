@@ -57,7 +57,7 @@ type entry struct {
 // conn is what is kept for one connection.
 func (e *entry) conn(c *sqlite3.Conn) *Conn {
 	if known, ok := e.conns.Load(c); ok {
-		return known.(*Conn) //nolint:errcheck // nothing else is stored
+		return known.(*Conn)
 	}
 	made := newConn(c)
 	e.conns.Store(c, made)

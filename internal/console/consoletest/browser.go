@@ -55,7 +55,7 @@ func Browser(t testing.TB) context.Context {
 
 // Tab opens another tab of the browser that ctx belongs to, with its own
 // cookies and storage. It closes with the test.
-func Tab(t testing.TB, ctx context.Context) context.Context { //nolint:revive // t first, as in every test helper
+func Tab(t testing.TB, ctx context.Context) context.Context {
 	t.Helper()
 	tab, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)

@@ -77,51 +77,67 @@ type Act struct {
 
 // Throttled answers 429 for too many requests a minute; retryAfter may be "".
 func Throttled(retryAfter string) Act {
-	return Act{Status: 429, Code: "limit_requests", Type: "limit_requests", RetryAfter: retryAfter,
-		Message: "You exceeded your current requests list."}
+	return Act{
+		Status: 429, Code: "limit_requests", Type: "limit_requests", RetryAfter: retryAfter,
+		Message: "You exceeded your current requests list.",
+	}
 }
 
 // ThrottledTokens answers 429 for too many tokens a minute, which DashScope
 // calls insufficient_quota although it passes within a minute.
 func ThrottledTokens() Act {
-	return Act{Status: 429, Code: "insufficient_quota", Type: "insufficient_quota",
-		Message: "You exceeded your current quota, please check your plan and billing details."}
+	return Act{
+		Status: 429, Code: "insufficient_quota", Type: "insufficient_quota",
+		Message: "You exceeded your current quota, please check your plan and billing details.",
+	}
 }
 
 // ThrottledBurst answers 429 for a rate that grew too fast.
 func ThrottledBurst() Act {
-	return Act{Status: 429, Code: "limit_burst_rate", Type: "limit_burst_rate",
-		Message: "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests more smoothly over time."}
+	return Act{
+		Status: 429, Code: "limit_burst_rate", Type: "limit_burst_rate",
+		Message: "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests more smoothly over time.",
+	}
 }
 
 // ThrottledNative answers 429 in the native interfaces' shape.
 func ThrottledNative() Act {
-	return Act{Status: 429, RawType: "application/json",
-		Raw: `{"code":"Throttling.RateQuota","message":"Requests rate limit exceeded, please try again later.","request_id":"` + requestID + `"}`}
+	return Act{
+		Status: 429, RawType: "application/json",
+		Raw: `{"code":"Throttling.RateQuota","message":"Requests rate limit exceeded, please try again later.","request_id":"` + requestID + `"}`,
+	}
 }
 
 // Arrears answers that the account is overdue: status 400, never to be retried.
 func Arrears() Act {
-	return Act{Status: 400, Code: "Arrearage", Type: "Arrearage",
-		Message: "Access denied, please make sure your account is in good standing."}
+	return Act{
+		Status: 400, Code: "Arrearage", Type: "Arrearage",
+		Message: "Access denied, please make sure your account is in good standing.",
+	}
 }
 
 // Inspected answers that the input was refused by content inspection.
 func Inspected() Act {
-	return Act{Status: 400, Code: "data_inspection_failed", Type: "data_inspection_failed",
-		Message: "Input data may contain inappropriate content."}
+	return Act{
+		Status: 400, Code: "data_inspection_failed", Type: "data_inspection_failed",
+		Message: "Input data may contain inappropriate content.",
+	}
 }
 
 // InspectedNew is Inspected in its newer wording.
 func InspectedNew() Act {
-	return Act{Status: 400, Code: "DataInspectionFailed", Type: "invalid_request_error",
-		Message: "<400> InternalError.Algo.DataInspectionFailed: Input text data may contain inappropriate content."}
+	return Act{
+		Status: 400, Code: "DataInspectionFailed", Type: "invalid_request_error",
+		Message: "<400> InternalError.Algo.DataInspectionFailed: Input text data may contain inappropriate content.",
+	}
 }
 
 // TooLong answers that the prompt is over the model's context.
 func TooLong() Act {
-	return Act{Status: 400, Code: "invalid_parameter_error", Type: "invalid_request_error",
-		Message: "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]"}
+	return Act{
+		Status: 400, Code: "invalid_parameter_error", Type: "invalid_request_error",
+		Message: "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]",
+	}
 }
 
 // BadKey answers 401.
@@ -137,7 +153,7 @@ func BadGateway() Act {
 
 // Failed answers 500 with DashScope's error object.
 func Failed() Act {
-	return Act{Status: 500, Code: "internal_error", Type: "internal_error", Message: "An internal error has occured, please try again later or contact service support."}
+	return Act{Status: 500, Code: "internal_error", Type: "internal_error", Message: "An internal error has occurred, please try again later or contact service support."}
 }
 
 // Redirected answers 307 to another place.

@@ -3,6 +3,7 @@ package llmtest
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -45,11 +46,11 @@ func passages(text string) []passage {
 // question finds what is asked: what follows the last "Question:" or "问题：" of
 // the last user message, else its last paragraph after passages, else all of it.
 func question(messages []Message) string {
-	for i := len(messages) - 1; i >= 0; i-- {
-		if messages[i].Role != "user" {
+	for _, message := range slices.Backward(messages) {
+		if message.Role != "user" {
 			continue
 		}
-		text := strings.TrimSpace(messages[i].Content)
+		text := strings.TrimSpace(message.Content)
 		if at := questionMark.FindAllStringIndex(text, -1); at != nil {
 			return strings.TrimSpace(text[at[len(at)-1][1]:])
 		}

@@ -29,8 +29,10 @@ func writeError(w http.ResponseWriter, e *apiError) {
 }
 
 func badKey() *apiError {
-	return &apiError{http.StatusUnauthorized, "invalid_api_key", "invalid_request_error",
-		"Incorrect API key provided. For details, see the provider's error code page."}
+	return &apiError{
+		http.StatusUnauthorized, "invalid_api_key", "invalid_request_error",
+		"Incorrect API key provided. For details, see the provider's error code page.",
+	}
 }
 
 func notFoundPath() *apiError {
@@ -46,8 +48,10 @@ func bodyTooLarge() *apiError {
 }
 
 func noModel(name string) *apiError {
-	return &apiError{http.StatusNotFound, "model_not_found", "invalid_request_error",
-		"The model `" + name + "` does not exist or you do not have access to it."}
+	return &apiError{
+		http.StatusNotFound, "model_not_found", "invalid_request_error",
+		"The model `" + name + "` does not exist or you do not have access to it.",
+	}
 }
 
 // invalid is a refused parameter.
@@ -58,6 +62,8 @@ func invalid(message string) *apiError {
 // overBatch is the body seen for embedding batches that are too large
 // (hello-agents#27, memobase#142).
 func overBatch(limit string) *apiError {
-	return &apiError{http.StatusBadRequest, "InvalidParameter", "InvalidParameter",
-		"<400> InternalError.Algo.InvalidParameter: Value error, batch size is invalid, it should not be larger than " + limit + ".: input.contents"}
+	return &apiError{
+		http.StatusBadRequest, "InvalidParameter", "InvalidParameter",
+		"<400> InternalError.Algo.InvalidParameter: Value error, batch size is invalid, it should not be larger than " + limit + ".: input.contents",
+	}
 }

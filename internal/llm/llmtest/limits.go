@@ -25,8 +25,12 @@ type embedModel struct {
 // default and refuse to do so without streaming.
 func chatModels() []chatModel {
 	return []chatModel{
-		{"qwen-plus", 129_024, false}, {"qwen-max", 30_720, false}, {"qwen-turbo", 129_024, false},
-		{"qwen-flash", 997_952, false}, {"qwen3-max", 258_048, false}, {"qwen3-8b", 129_024, true},
+		{"qwen-plus", 129_024, false},
+		{"qwen-max", 30_720, false},
+		{"qwen-turbo", 129_024, false},
+		{"qwen-flash", 997_952, false},
+		{"qwen3-max", 258_048, false},
+		{"qwen3-8b", 129_024, true},
 	}
 }
 

@@ -115,7 +115,7 @@ func (e *sse) fail() {
 	_ = http.NewResponseController(e.w).Flush()
 	code, message := e.act.Code, e.act.Message
 	if code == "" {
-		code, message = "internal_error", "An internal error has occured, please try again later."
+		code, message = "internal_error", "An internal error has occurred, please try again later."
 	}
 	switch e.act.Fault {
 	case Abort:

@@ -280,7 +280,7 @@ func (r *reader) next() error {
 	}
 	record := r.record[:headBytes+size+tagBytes]
 	if _, err := io.ReadFull(r.r, record); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 			err = objstore.Trouble(objstore.ErrDown, fmt.Errorf("object %s ended early: %w", r.o.key, io.ErrUnexpectedEOF))
 		}
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,10 +69,8 @@ func (d *disk) step(process int, step, path string) {
 func (d *disk) lost(key string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, path := range d.early {
-		if path == key {
-			return "the content of " + key
-		}
+	if slices.Contains(d.early, key) {
+		return "the content of " + key
 	}
 	for i := range len(key) + 1 {
 		if (i == len(key) || key[i] == '/') && !d.durable[key[:i]] {

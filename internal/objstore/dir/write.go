@@ -124,7 +124,7 @@ func (b *Bucket) writeTemp(ctx context.Context, f *folder, temp string, body io.
 			return nil, err
 		}
 		n, err := io.CopyN(h, body, copyBytes)
-		if n < copyBytes && err == io.EOF {
+		if n < copyBytes && errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -209,7 +209,7 @@ func bodyFails(t *testing.T, b objstore.Bucket) {
 
 func absent(t *testing.T, b objstore.Bucket) {
 	create(t, b, "there/one", "x")
-	for _, key := range []string{"no", "there/two", "there/onemore", "no/such/folder/x", "ther", "there"} {
+	for _, key := range []string{"no", "there/two", "there/onemore", "no/such/folder/x", "there", "there"} {
 		_, _, err1 := b.Get(t.Context(), key)
 		_, _, err2 := b.GetRange(t.Context(), key, 0, 1)
 		_, _, err3 := b.GetRange(t.Context(), key, -1, 1)

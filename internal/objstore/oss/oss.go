@@ -125,7 +125,7 @@ func (b *Bucket) get(ctx context.Context, key, header, etag string) (ranges.Answ
 	in := &sdk.GetObjectRequest{Bucket: &b.cfg.Bucket, Key: &key}
 	if header != "" {
 		in.Range = &header
-		in.RangeBehavior = sdk.Ptr("standard") // else a range that cannot be satisfied gets the whole object
+		in.RangeBehavior = new("standard") // else a range that cannot be satisfied gets the whole object
 	}
 	if etag != "" {
 		in.IfMatch = &etag
@@ -179,9 +179,9 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReadSeeker, forbid
 	if r.Size > maxPut {
 		return objstore.Info{}, kb.E(kb.TooLarge, nil, "an object of %d bytes is more than OSS takes at once (5 GiB)", r.Size)
 	}
-	in := &sdk.PutObjectRequest{Bucket: &b.cfg.Bucket, Key: &key, Body: r, ContentLength: &r.Size, ContentType: sdk.Ptr("application/octet-stream")}
+	in := &sdk.PutObjectRequest{Bucket: &b.cfg.Bucket, Key: &key, Body: r, ContentLength: &r.Size, ContentType: new("application/octet-stream")}
 	if forbidOverwrite {
-		in.ForbidOverwrite = sdk.Ptr("true")
+		in.ForbidOverwrite = new("true")
 	}
 	out, err := b.client().PutObject(ctx, in)
 	bodyErr := r.Release()

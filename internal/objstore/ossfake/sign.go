@@ -77,7 +77,7 @@ func parseSignature(r *http.Request) (signature, error) {
 	} else {
 		rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "OSS4-HMAC-SHA256 ")
 		if !ok {
-			return s, fmt.Errorf("You have no right to access this object because of bucket acl.")
+			return s, fmt.Errorf("You have no right to access this object because of bucket acl.") //nolint:revive,staticcheck // the words of the server
 		}
 		for part := range strings.SplitSeq(rest, ",") {
 			name, value, _ := strings.Cut(part, "=")

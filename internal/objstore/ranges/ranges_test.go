@@ -10,8 +10,12 @@ func TestHeader(t *testing.T) {
 		off, n int64
 		want   string
 	}{
-		{0, 1, "bytes=0-0"}, {5, 10, "bytes=5-14"}, {-5, 2, "bytes=-5"}, {7, 1<<63 - 1, "bytes=7-"},
-		{-1 << 63, 1, "bytes=-9223372036854775807"}, {1<<63 - 1, 1, "bytes=9223372036854775807-"},
+		{0, 1, "bytes=0-0"},
+		{5, 10, "bytes=5-14"},
+		{-5, 2, "bytes=-5"},
+		{7, 1<<63 - 1, "bytes=7-"},
+		{-1 << 63, 1, "bytes=-9223372036854775807"},
+		{1<<63 - 1, 1, "bytes=9223372036854775807-"},
 	} {
 		if got := Header(c.off, c.n); got != c.want {
 			t.Errorf("Header(%d, %d) = %q, want %q", c.off, c.n, got, c.want)

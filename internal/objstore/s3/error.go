@@ -19,8 +19,7 @@ import (
 
 // status is the HTTP status of err, 0 if the store gave none.
 func status(err error) int {
-	var re *smithyhttp.ResponseError
-	if errors.As(err, &re) {
+	if re, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return re.HTTPStatusCode()
 	}
 	return 0
@@ -28,8 +27,7 @@ func status(err error) int {
 
 // code is the S3 error code of err, "" if the store gave none.
 func code(err error) string {
-	var ae smithy.APIError
-	if errors.As(err, &ae) {
+	if ae, ok := errors.AsType[smithy.APIError](err); ok {
 		return ae.ErrorCode()
 	}
 	return ""

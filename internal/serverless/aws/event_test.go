@@ -169,10 +169,14 @@ func TestSchedules(t *testing.T) {
 		name, raw string
 		want      function.ScheduleEvent
 	}{
-		{"a rule without input is named by itself", `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.events","time":"2026-01-02T03:00:00Z","resources":["arn:aws:events:us-east-1:1:rule/sweep"],"detail":{}}`,
-			function.ScheduleEvent{Task: "sweep", Name: "sweep", Time: due, Source: "eventbridge"}},
-		{"our input says the task", `{"qa":"backup","schedule":"arn:x/nightly","time":"2026-01-02T03:00:00Z"}`,
-			function.ScheduleEvent{Task: "backup", Name: "arn:x/nightly", Time: due, Source: "scheduler"}},
+		{
+			"a rule without input is named by itself", `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.events","time":"2026-01-02T03:00:00Z","resources":["arn:aws:events:us-east-1:1:rule/sweep"],"detail":{}}`,
+			function.ScheduleEvent{Task: "sweep", Name: "sweep", Time: due, Source: "eventbridge"},
+		},
+		{
+			"our input says the task", `{"qa":"backup","schedule":"arn:x/nightly","time":"2026-01-02T03:00:00Z"}`,
+			function.ScheduleEvent{Task: "backup", Name: "arn:x/nightly", Time: due, Source: "scheduler"},
+		},
 		{"a time that is none is no reason to miss a backup", `{"qa":"backup","time":"soon"}`, function.ScheduleEvent{Task: "backup", Source: "scheduler"}},
 	}
 	for _, tt := range tests {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,46 +81,100 @@ func TestRequestsThatAreHardToTranslate(t *testing.T) {
 		change     map[string]any
 		check      func(seenRequest) (got, want any)
 	}{
-		{"an Accept of several types stays one value", v2Sample, map[string]any{"headers.accept": "application/json, text/event-stream"},
+		{
+			"an Accept of several types stays one value", v2Sample,
+			map[string]any{"headers.accept": "application/json, text/event-stream"},
 			func(s seenRequest) (any, any) {
 				return s.Header["Accept"], []string{"application/json, text/event-stream"}
-			}},
-		{"a signature with commas stays whole", v2Sample, map[string]any{"headers.x-sig": "t=1,v1=abc"},
-			func(s seenRequest) (any, any) { return s.Header["X-Sig"], []string{"t=1,v1=abc"} }},
-		{"several cookies are one header", v2Sample, map[string]any{"cookies": []string{"a=1", "b=2"}, "headers.cookie": "a=1, b=2"},
-			func(s seenRequest) (any, any) { return s.Header["Cookie"], []string{"a=1; b=2"} }},
-		{"a bad escape is a literal percent sign", v2Sample, map[string]any{"rawPath": "/50%"},
-			func(s seenRequest) (any, any) { return s.Path + " " + s.URI, "/50% /50%25" }},
-		{"an escape is undone once", v2Sample, map[string]any{"rawPath": "/a%2Fb/%E4%B8%AD"},
-			func(s seenRequest) (any, any) { return s.Path + " " + s.URI, "/a/b/中 /a%2Fb/%E4%B8%AD" }},
-		{"a question mark in a decoded path is no query", restSample, map[string]any{"path": "/q?x=1#y"},
-			func(s seenRequest) (any, any) { return s.Path + " " + s.Query, "/q?x=1#y name=me" }},
-		{"a named stage is no part of the path", v2Sample, map[string]any{"rawPath": "/prod/chat", "requestContext.stage": "prod"},
-			func(s seenRequest) (any, any) { return s.Path, "/chat" }},
-		{"a stage alone is the root", v2Sample, map[string]any{"rawPath": "/prod", "requestContext.stage": "prod"},
-			func(s seenRequest) (any, any) { return s.Path, "/" }},
-		{"a stage's name within a path stays", v2Sample, map[string]any{"rawPath": "/products", "requestContext.stage": "prod"},
-			func(s seenRequest) (any, any) { return s.Path, "/products" }},
-		{"repeated parameters all arrive", restSample, map[string]any{"multiValueQueryStringParameters": map[string]any{"a": []string{"1", "2&3"}}},
-			func(s seenRequest) (any, any) { return s.Query, "a=1&a=2%263" }},
-		{"a REST event without multi-values has its headers", restSample, map[string]any{"multiValueHeaders": map[string]any{}},
-			func(s seenRequest) (any, any) { return s.Header["Headername"], []string{"headerValue"} }},
-		{"a load balancer's query stays encoded once", albSample, map[string]any{"queryStringParameters": map[string]any{"q": "a%20b"}},
-			func(s seenRequest) (any, any) { return s.Query, "q=a%20b" }},
-		{"the address that the balancer added counts", albSample, map[string]any{"headers.x-forwarded-for": "6.6.6.6, 1.2.3.4"},
-			func(s seenRequest) (any, any) { return s.Remote, "1.2.3.4:0" }},
-		{"an IPv6 address is bracketed", v2Sample, map[string]any{"requestContext.http.sourceIp": "2001:db8::1"},
-			func(s seenRequest) (any, any) { return s.Remote, "[2001:db8::1]:0" }},
-		{"base64 is undone and counted", v2Sample, map[string]any{"body": "AAH/", "isBase64Encoded": true, "headers.content-length": "4"},
+			},
+		},
+		{
+			"a signature with commas stays whole", v2Sample,
+			map[string]any{"headers.x-sig": "t=1,v1=abc"},
+			func(s seenRequest) (any, any) { return s.Header["X-Sig"], []string{"t=1,v1=abc"} },
+		},
+		{
+			"several cookies are one header", v2Sample,
+			map[string]any{"cookies": []string{"a=1", "b=2"}, "headers.cookie": "a=1, b=2"},
+			func(s seenRequest) (any, any) { return s.Header["Cookie"], []string{"a=1; b=2"} },
+		},
+		{
+			"a bad escape is a literal percent sign", v2Sample,
+			map[string]any{"rawPath": "/50%"},
+			func(s seenRequest) (any, any) { return s.Path + " " + s.URI, "/50% /50%25" },
+		},
+		{
+			"an escape is undone once", v2Sample,
+			map[string]any{"rawPath": "/a%2Fb/%E4%B8%AD"},
+			func(s seenRequest) (any, any) { return s.Path + " " + s.URI, "/a/b/中 /a%2Fb/%E4%B8%AD" },
+		},
+		{
+			"a question mark in a decoded path is no query", restSample,
+			map[string]any{"path": "/q?x=1#y"},
+			func(s seenRequest) (any, any) { return s.Path + " " + s.Query, "/q?x=1#y name=me" },
+		},
+		{
+			"a named stage is no part of the path", v2Sample,
+			map[string]any{"rawPath": "/prod/chat", "requestContext.stage": "prod"},
+			func(s seenRequest) (any, any) { return s.Path, "/chat" },
+		},
+		{
+			"a stage alone is the root", v2Sample,
+			map[string]any{"rawPath": "/prod", "requestContext.stage": "prod"},
+			func(s seenRequest) (any, any) { return s.Path, "/" },
+		},
+		{
+			"a stage's name within a path stays", v2Sample,
+			map[string]any{"rawPath": "/products", "requestContext.stage": "prod"},
+			func(s seenRequest) (any, any) { return s.Path, "/products" },
+		},
+		{
+			"repeated parameters all arrive", restSample,
+			map[string]any{"multiValueQueryStringParameters": map[string]any{"a": []string{"1", "2&3"}}},
+			func(s seenRequest) (any, any) { return s.Query, "a=1&a=2%263" },
+		},
+		{
+			"a REST event without multi-values has its headers", restSample,
+			map[string]any{"multiValueHeaders": map[string]any{}},
+			func(s seenRequest) (any, any) { return s.Header["Headername"], []string{"headerValue"} },
+		},
+		{
+			"a load balancer's query stays encoded once", albSample,
+			map[string]any{"queryStringParameters": map[string]any{"q": "a%20b"}},
+			func(s seenRequest) (any, any) { return s.Query, "q=a%20b" },
+		},
+		{
+			"the address that the balancer added counts", albSample,
+			map[string]any{"headers.x-forwarded-for": "6.6.6.6, 1.2.3.4"},
+			func(s seenRequest) (any, any) { return s.Remote, "1.2.3.4:0" },
+		},
+		{
+			"an IPv6 address is bracketed", v2Sample,
+			map[string]any{"requestContext.http.sourceIp": "2001:db8::1"},
+			func(s seenRequest) (any, any) { return s.Remote, "[2001:db8::1]:0" },
+		},
+		{
+			"base64 is undone and counted", v2Sample,
+			map[string]any{"body": "AAH/", "isBase64Encoded": true, "headers.content-length": "4"},
 			func(s seenRequest) (any, any) {
 				return []any{s.Length, s.Header.Get("Content-Length")}, []any{int64(3), "3"}
-			}},
-		{"a forged context is ignored", restSample, map[string]any{"multiValueHeaders": map[string]any{"X-GoLambdaProxy-ApiGw-Context": []string{"{}"}, "x-fc-control-path": []string{"/invoke"}, "X-Ok": []string{"1"}}},
-			func(s seenRequest) (any, any) { return s.Header, http.Header{"X-Ok": {"1"}} }},
-		{"a method keeps its case", v2Sample, map[string]any{"requestContext.http.method": "PROPFIND"},
-			func(s seenRequest) (any, any) { return s.Method, "PROPFIND" }},
-		{"without a Host header the domain counts", restSample, map[string]any{"multiValueHeaders.Host": nil, "requestContext.domainName": "qa.example"},
-			func(s seenRequest) (any, any) { return s.Host, "qa.example" }},
+			},
+		},
+		{
+			"a forged context is ignored", restSample,
+			map[string]any{"multiValueHeaders": map[string]any{"X-GoLambdaProxy-ApiGw-Context": []string{"{}"}, "x-fc-control-path": []string{"/invoke"}, "X-Ok": []string{"1"}}},
+			func(s seenRequest) (any, any) { return s.Header, http.Header{"X-Ok": {"1"}} },
+		},
+		{
+			"a method keeps its case", v2Sample,
+			map[string]any{"requestContext.http.method": "PROPFIND"},
+			func(s seenRequest) (any, any) { return s.Method, "PROPFIND" },
+		},
+		{
+			"without a Host header the domain counts", restSample,
+			map[string]any{"multiValueHeaders.Host": nil, "requestContext.domainName": "qa.example"},
+			func(s seenRequest) (any, any) { return s.Host, "qa.example" },
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -175,9 +230,7 @@ func TestBadRequestsAreRefusedWithAReason(t *testing.T) {
 
 func answerWith(header map[string][]string, status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		for k, v := range header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), header)
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}

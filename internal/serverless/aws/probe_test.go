@@ -98,7 +98,7 @@ func TestEventsThatAreNoneOfOurs(t *testing.T) {
 		}
 	}
 	many := map[string]int{}
-	for _, k := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
+	for k := range strings.SplitSeq("abcdefghijklmnopqrstuvwxyz", "") {
 		many[strings.Repeat(k, 500)] = 1
 	}
 	raw, _ := json.Marshal(many)

@@ -364,8 +364,14 @@ func TestPatternsMatchAsInIAM(t *testing.T) {
 		pattern, s string
 		want       bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"*", "x/y", true}, {"s3:*", "s3:GetObject", true}, {"b/t/*", "b/t/x/y", true},
-		{"b/t/*", "b/tx", false}, {"*t*x", "a/t/b/x", true}, {"*t*x", "a/t/b/y", false},
+		{"a", "a", true},
+		{"a", "ab", false},
+		{"*", "x/y", true},
+		{"s3:*", "s3:GetObject", true},
+		{"b/t/*", "b/t/x/y", true},
+		{"b/t/*", "b/tx", false},
+		{"*t*x", "a/t/b/x", true},
+		{"*t*x", "a/t/b/y", false},
 	} {
 		if got := like(tt.pattern, tt.s); got != tt.want {
 			t.Errorf("like(%q, %q) = %v", tt.pattern, tt.s, got)

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,7 +52,7 @@ func ParseColdTarget(s string) (ColdTarget, error) {
 		Path: q.Get("path"), Body: q.Get("body"), Until: q.Get("until"), Env: map[string]string{},
 	}
 	for k := range q {
-		if !strings.Contains(" name bin on method path body until max env ", " "+k+" ") {
+		if !slices.Contains([]string{"name", "bin", "on", "method", "path", "body", "until", "max", "env"}, k) {
 			return t, fmt.Errorf("target %q: no field %q", s, k)
 		}
 	}
@@ -146,9 +148,7 @@ func (t ColdTarget) start(ctx context.Context, o Options) (*Instance, http.Round
 	if t.On == "rest_stream" {
 		shape = REST
 		env := map[string]string{"SERVERLESS_INVOKE_MODE": "response_stream"}
-		for k, v := range o.Env {
-			env[k] = v
-		}
+		maps.Copy(env, o.Env)
 		o.Env = env
 	}
 	switch shape {

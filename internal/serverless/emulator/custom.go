@@ -52,7 +52,7 @@ func StartFCCustom(ctx context.Context, o Options) (*FCCustom, error) {
 		}
 		select {
 		case <-in.exited:
-			return nil, fmt.Errorf("%w (%v): %s", ErrExited, in.waitErr, lastLines(in.Output()))
+			return nil, fmt.Errorf("%w (%w): %s", ErrExited, in.waitErr, lastLines(in.Output()))
 		case <-ctx.Done():
 			in.Kill()
 			return nil, ctx.Err()

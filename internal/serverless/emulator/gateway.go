@@ -220,7 +220,7 @@ func (g gatewayRequest) alb(multi bool) map[string]any {
 		"httpMethod":     g.r.Method, "path": g.r.URL.EscapedPath(), "body": g.body, "isBase64Encoded": g.b64,
 	}
 	raw := map[string][]string{}
-	for _, p := range strings.Split(g.r.URL.RawQuery, "&") {
+	for p := range strings.SplitSeq(g.r.URL.RawQuery, "&") {
 		if k, v, _ := strings.Cut(p, "="); k != "" {
 			raw[k] = append(raw[k], v)
 		}

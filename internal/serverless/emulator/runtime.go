@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -100,9 +101,7 @@ func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.running[inv.id] = inv
 		a.mu.Unlock()
-		for k, v := range inv.header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), inv.header)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(inv.event)
 	case <-r.Context().Done():
@@ -276,7 +275,7 @@ func (a *runtimeAPI) watch(inv *invocation) {
 }
 
 func (a *runtimeAPI) gone() error {
-	return fmt.Errorf("%w (%v): %s", ErrExited, a.waitErr, lastLines(a.Output()))
+	return fmt.Errorf("%w (%w): %s", ErrExited, a.waitErr, lastLines(a.Output()))
 }
 
 func lastLines(s string) string {

@@ -220,9 +220,11 @@ func TestEventsThatAreNoneOfOurs(t *testing.T) {
 		Object:   func(context.Context, function.ObjectEvent) error { t.Error("ran"); return nil },
 		Schedule: func(context.Context, function.ScheduleEvent) error { t.Error("ran"); return nil },
 	})
-	for _, raw := range []string{``, `{`, `null`, `[]`, `"x"`, `{"salary":"Bob"}`, `{"events":[{"eventSource":"acs:mns"}]}`, `{"events":[null]}`,
+	for _, raw := range []string{
+		``, `{`, `null`, `[]`, `"x"`, `{"salary":"Bob"}`, `{"events":[{"eventSource":"acs:mns"}]}`, `{"events":[null]}`,
 		`{"events":[{"eventSource":"acs:oss","eventName":"ObjectCreated:Put","oss":{}}]}`, `{"events":[{"eventSource":"acs:oss","eventName":"ObjectCreated:Put","oss":{"object":{"key":7}}}]}`,
-		`{"qa":"object"}`, `{"version":"v1","requestContext":7}`, `{"version":"v1"}`} {
+		`{"qa":"object"}`, `{"version":"v1","requestContext":7}`, `{"version":"v1"}`,
+	} {
 		if _, err := a.Invoke(soon(t), []byte(raw)); kb.KindOf(err) != kb.Invalid || strings.Contains(err.Error(), "Bob") {
 			t.Errorf("%s = %v, want Invalid without its content", raw, err)
 		}
@@ -239,9 +241,11 @@ func TestEventsThatAreNoneOfOurs(t *testing.T) {
 }
 
 func FuzzInvoke(f *testing.F) {
-	for _, s := range []string{httpEvent, string(sample(f, "README_OSS.md")), string(sample(f, "README_TIMER.md")),
+	for _, s := range []string{
+		httpEvent, string(sample(f, "README_OSS.md")), string(sample(f, "README_TIMER.md")),
 		`{"version":"v1","requestContext":{"http":{"method":"GET","path":"%"}},"queryParameters":{"":"#"},"headers":{"":""}}`,
-		`{"version":"v1","rawPath":"%zz?#","requestContext":{"http":{"method":"GET"}}}`, `{"qa":"object"}`, `{"triggerTime":"x","triggerName":""}`, `{"events":[{"eventSource":"acs:oss"},null]}`} {
+		`{"version":"v1","rawPath":"%zz?#","requestContext":{"http":{"method":"GET"}}}`, `{"qa":"object"}`, `{"triggerTime":"x","triggerName":""}`, `{"events":[{"eventSource":"acs:oss"},null]}`,
+	} {
 		f.Add([]byte(s))
 	}
 	a := New(function.Config{}, function.Handlers{

@@ -40,10 +40,14 @@ func TestBufferedReplyFollowsNetHTTP(t *testing.T) {
 		{"writing means 200", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x"); w.WriteHeader(404) }, "GET", 200, "x"},
 		{"HEAD has no body", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") }, "HEAD", 200, ""},
 		{"204 has no body", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204); io.WriteString(w, "x") }, "GET", 204, ""},
-		{"a panic after half a body is 500 without it", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "half"); panic("secret") }, "GET", 500,
-			`{"code":500,"message":"internal error","trace_id":"req-1"}`},
-		{"an impossible status is 500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(1) }, "GET", 500,
-			`{"code":500,"message":"internal error","trace_id":"req-1"}`},
+		{
+			"a panic after half a body is 500 without it", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "half"); panic("secret") }, "GET", 500,
+			`{"code":500,"message":"internal error","trace_id":"req-1"}`,
+		},
+		{
+			"an impossible status is 500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(1) }, "GET", 500,
+			`{"code":500,"message":"internal error","trace_id":"req-1"}`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,7 +87,7 @@ func TestPanicsAreLoggedWithoutTheirText(t *testing.T) {
 	buf.Reset()
 	RunBuffered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		var m map[string]int
-		m["x"] = 1
+		m["x"] = 1 //nolint:staticcheck // it panics on purpose
 	}), get(t), log)
 	if s := buf.String(); !strings.Contains(s, "assignment to entry in nil map") {
 		t.Errorf("log = %s, want the runtime's own words", s)

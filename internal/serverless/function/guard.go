@@ -2,6 +2,7 @@ package function
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 )
 
@@ -33,9 +34,7 @@ func Recover(h http.Handler, log *slog.Logger) http.Handler {
 
 // WriteTo sends r through w.
 func (r *Reply) WriteTo(w http.ResponseWriter) {
-	for k, v := range r.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), r.Header)
 	w.WriteHeader(r.Status)
 	_, _ = w.Write(r.Body) // the client may have left
 }

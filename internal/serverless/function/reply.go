@@ -223,7 +223,7 @@ func sizeWord(n int64) string {
 // recovered logs a panic with its stack and returns it as an error.
 func recovered(ctx context.Context, log *slog.Logger, v any) error {
 	p := &panicked{describe(v)}
-	if v == http.ErrAbortHandler { // how a handler says "cut the connection"
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so. It is how a handler says "cut the connection"
 		return p
 	}
 	inv, _ := InvocationFrom(ctx)

@@ -109,7 +109,7 @@ func RunStreamed(h http.Handler, r *http.Request, cancel context.CancelFunc, log
 	case <-w.ready:
 		CleanReply(w.sent)
 		return &Streamed{w.status, w.sent, body}
-	case <-early:
+	case <-early: //nolint:errcheck // a signal
 		<-done
 		cancel()
 		e := ErrorReply(r.Context(), http.StatusInternalServerError, "internal error", nil)

@@ -24,7 +24,8 @@ func observe(m interface {
 	Answer(route, outcome string)
 	Degraded(mode string)
 	Document(outcome string)
-}) {
+},
+) {
 	m.Request("GET", "/health", 200, 20*time.Millisecond, 10*time.Millisecond, false)
 	m.Request("FORGED", "", 200, 2*time.Second, 10*time.Millisecond, true)
 	m.Limited("chat")

@@ -26,8 +26,9 @@ func main() {
 	token := flag.Duration("token", 0, "delay between tokens")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := serve(ctx, *addr, &llmtest.Server{Key: *key, FirstDelay: *first, TokenDelay: *token, Forgetful: true}); err != nil {
+	err := serve(ctx, *addr, &llmtest.Server{Key: *key, FirstDelay: *first, TokenDelay: *token, Forgetful: true})
+	stop()
+	if err != nil {
 		slog.Error("standin stopped", "error", err)
 		os.Exit(1)
 	}
