@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/storage"
@@ -21,13 +19,13 @@ func openBucket(ctx context.Context, cfg config.Config) (b objstore.Bucket, fold
 	if b, err = encrypted(cfg, raw); err != nil {
 		return nil, false, err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return sameEncryption(gctx, cfg, raw) })
-	g.Go(func() error {
-		if err := objstore.SelfTest(gctx, b, "selftest"); err != nil {
-			return fmt.Errorf("storage.url: %w", err)
-		}
-		return nil
-	})
-	return b, folder, g.Wait()
+	// Before the first write: that makes data keys, by which a store is known
+	// to be encrypted from then on.
+	if err := sameEncryption(ctx, cfg, raw); err != nil {
+		return nil, false, err
+	}
+	if err := objstore.SelfTest(ctx, b, "selftest"); err != nil {
+		return nil, false, fmt.Errorf("storage.url: %w", err)
+	}
+	return b, folder, nil
 }
