@@ -259,7 +259,7 @@ func TestCanceledQuestionEnds(t *testing.T) {
 func TestSynonymsFind(t *testing.T) {
 	t.Parallel()
 	r := retrieve.New(shop(t), retrieve.Config{Synonyms: lexical.Synonyms{"打款": {"退款", "返回"}}})
-	if _, got := first(t, r, "打款时间"); !strings.Contains(got, "退款") {
+	if _, got := first(t, r, "打款要几天"); !strings.Contains(got, "退款") {
 		t.Errorf("quotes %q, want the refund", got)
 	}
 }
