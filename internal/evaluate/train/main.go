@@ -1,10 +1,11 @@
 // Command train learns the weights of package retrieve from sets and prints
 // internal/retrieve/weights.go:
 //
-//	go run ./internal/evaluate/train DIR... > weights.go
+//	go run ./internal/evaluate/train DIR... > w.go && mv w.go internal/retrieve/weights.go
 //
-// The shipped ones are from cmrc2018-trial alone, so that every other set can
-// judge them.
+// Run it twice: the decision sees the sentence scores of the weights it was
+// built with. The shipped ones are from cmrc2018-trial alone, so that every
+// other set can judge them. With -folds it cross-validates instead.
 package main
 
 import (
