@@ -18,7 +18,7 @@ import (
 
 // titleWeight is how often a token of the title or the heading path counts
 // beside one of the body: SciFact nDCG@10 .6913 at 2 against .6881 at 1
-// (FTS5, title and text as columns); Chinese sets do not tell them apart.
+// (FTS5, title and text as columns, measured before this index was written).
 const titleWeight = 2
 
 // maxTF caps a term's frequency in a chunk; BM25 is within 2 % of its limit there.
@@ -34,7 +34,7 @@ func Build(chunks iter.Seq[kb.Chunk]) ([]byte, error) {
 	return b.Segment()
 }
 
-// Builder collects chunks for one segment in memory, about ten times the size
+// Builder collects chunks for one segment in memory, several times the size
 // of their text. The zero Builder is empty and ready. It is not safe for
 // concurrent use.
 type Builder struct {

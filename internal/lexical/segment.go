@@ -67,7 +67,7 @@ func OpenBytes(blob []byte) (*Segment, error) {
 }
 
 // Open reads the footer, the directory and the chunk lengths of a segment of
-// size bytes, about a hundredth of it, in two reads; queries read the rest as they need
+// size bytes in two reads; queries read the rest as they need
 // it. Errors of src are passed on; a segment that cannot be read is ErrCorrupt.
 func Open(ctx context.Context, size int64, src Source) (*Segment, error) {
 	s := &Segment{src: src, size: size}

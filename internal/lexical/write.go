@@ -29,7 +29,7 @@ import (
 // per chunk of the segment, the frequency capped at 15.
 const (
 	magic       = "eqlex\x00\x00\x01" // the last byte is the version
-	blockTerms  = 48                  // about 1 KB a block; smaller means a larger index, larger more to scan
+	blockTerms  = 48                  // by hand: smaller means a larger directory in memory, larger more to scan
 	inlineBytes = 20                  // payloads up to this are in the dictionary: one read less
 	footerBytes = 64
 

@@ -28,7 +28,8 @@ type Near struct {
 }
 
 // DefaultDenseWeight is the part of the cosine in the fused score: on SciFact
-// with all-MiniLM-L6-v2 nDCG@10 is best, .719, with .3 and .4.
+// with all-MiniLM-L6-v2 (128 dimensions) nDCG@10 was best, .719, at .3 and .4,
+// measured with min-max normalisation before this package was written.
 const DefaultDenseWeight = 0.35
 
 // hit is a chunk with its score in both arms.
