@@ -49,9 +49,16 @@ type cloud struct {
 	bucket   string
 
 	mu    sync.Mutex
-	trips map[string]http.RoundTripper
-	calls map[string]func(context.Context, []byte) error
+	trips map[string]trip
+	calls map[string]call
 }
+
+// trip is a way to a function that takes requests, call to one that takes
+// events.
+type (
+	trip = http.RoundTripper
+	call = func(context.Context, []byte) error
+)
 
 // instance is a running process that takes events.
 type instance interface {
@@ -65,7 +72,7 @@ func newCloud(t testing.TB, platform string, store *objstoretest.S3) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{t: t, platform: platform, bin: dir, bucket: store.Bucket(), trips: map[string]http.RoundTripper{}, calls: map[string]func(context.Context, []byte) error{}}
+	c := &cloud{t: t, platform: platform, bin: dir, bucket: store.Bucket(), trips: map[string]trip{}, calls: map[string]call{}}
 	c.env = map[string]string{
 		"SERVER_MODE": "release", "ROOT_KEY": functionKey, "TENANTS_PUBLIC_CHAT": "on", "DATABASE_BASE_PATH": t.TempDir(),
 		"STORAGE_URL":           "s3://" + c.bucket + "?endpoint=" + url.QueryEscape(store.Endpoint) + "&path_style=true&region=" + store.Region,
