@@ -166,6 +166,34 @@ func TestACodeThatNoPassageHasIsNotAnswered(t *testing.T) {
 	}
 }
 
+func TestFormDecidesWhereStatisticsCannot(t *testing.T) {
+	t.Parallel()
+	codes, reset := "- E01: the battery is too hot.\n- E02: wrong adapter voltage. Use the original adapter.\n", "With the lamp off, hold both keys. Release them after three flashes."
+	ps := []kb.Passage{
+		{Chunk: kb.Chunk{ID: 1, Document: "d", Version: 1, Heading: "Error codes", Text: codes, End: len(codes)}},
+		{Chunk: kb.Chunk{ID: 2, Document: "d", Version: 1, Heading: "Factory reset", Text: reset, Start: 500, End: 500 + len(reset)}},
+	}
+	for query, want := range map[string]string{
+		"E02 是什么意思":                    "E02: wrong adapter voltage. Use the original adapter. [1]",
+		"What does e01 mean?":          "E01: the battery is too hot. [1]",
+		"How do I do a factory reset?": "With the lamp off, hold both keys. [1]\n\nRelease them after three flashes. [2]",
+		"Is the factory in Berlin?":    textsEn().unknown,
+	} {
+		shy := unsure{ps}
+		_, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: shy}), kb.Question{Query: query})
+		if err != nil || strings.TrimPrefix(answer, "- ") != want {
+			t.Errorf("%s: %q, %v, want %q", query, answer, err, want)
+		}
+	}
+}
+
+// unsure finds passages and does not trust them.
+type unsure struct{ passages []kb.Passage }
+
+func (u unsure) Retrieve(context.Context, string, int) (kb.Found, error) {
+	return kb.Found{Passages: u.passages, Abstain: true}, nil
+}
+
 func TestASessionThatTimedOutRefersToNothing(t *testing.T) {
 	t.Parallel()
 	m, s := &memory{}, &shelf{word: "企业版", text: "x"}

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -184,7 +183,7 @@ func (s *sentence) words() string {
 	return b.String()
 }
 
-var markerRE = regexp.MustCompile(`^\s*\^?\d{1,3}(?:\s*[,，、;]\s*\^?\d{1,3})*\s*$`)
+var markerRE = lazily(`^\s*\^?\d{1,3}(?:\s*[,，、;]\s*\^?\d{1,3})*\s*$`)
 
 // marker handles '[': a marker of known passages becomes a citation, one of
 // unknown passages vanishes, and anything else is text. more reports that the

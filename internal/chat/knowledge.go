@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +17,9 @@ func (a *answer) retrieve(ctx context.Context) (err error) {
 	}
 	a.found, err = a.find(ctx)
 	a.degrade(a.found.Degraded...)
+	if err == nil {
+		a.anchor()
+	}
 	return err
 }
 
@@ -56,7 +58,7 @@ func (a *answer) asksForWhatIsNot() bool {
 }
 
 // identifier is a word of letters and digits.
-var identifier = regexp.MustCompile(`[A-Za-z]+[-_]?[0-9][A-Za-z0-9_-]*`)
+var identifier = lazily(`[A-Za-z]+[-_]?[0-9][A-Za-z0-9_-]*`)
 
 // abstain says that the knowledge base does not hold the answer, and offers a
 // human.

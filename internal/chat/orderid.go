@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 )
@@ -17,12 +16,12 @@ func halfWidth(s string) string {
 }
 
 var (
-	orderWord = regexp.MustCompile(`订单|單號|訂單|单号|运单|包裹|快递|物流|\b(orders?|parcels?|packages?|shipments?|purchases?|tracking)\b`)
+	orderWord = lazily(`订单|單號|訂單|单号|运单|包裹|快递|物流|\b(orders?|parcels?|packages?|shipments?|purchases?|tracking)\b`)
 
-	otherOrder = regexp.MustCompile(`\b(in order (to|of|that|for)|orders? of|order by|package manage\w*)\b`) // what "order" means besides
+	otherOrder = lazily(`\b(in order (to|of|that|for)|orders? of|order by|package manage\w*)\b`) // what "order" means besides
 
 	// A customer asks where an order of theirs is, without naming it.
-	whereabouts = regexp.MustCompile(`(我|俺|咱)(们)?(的|买的|下的|订的|拍的|昨天|前天|上周|刚)?[^，。？?！!,]{0,6}(订单|訂單|快递|包裹|货|东西|宝贝|物流)[^。？?！!]{0,6}(到哪|到了没|到了吗|在哪|哪里了|哪儿了|发货了|发了吗|发货没|发出来了|寄出|还没|还未|没有?收到|没到|什么时候(到|发|送|能)|几时到|状态|进度|怎么样了|咋样了|出库)` +
+	whereabouts = lazily(`(我|俺|咱)(们)?(的|买的|下的|订的|拍的|昨天|前天|上周|刚)?[^，。？?！!,]{0,6}(订单|訂單|快递|包裹|货|东西|宝贝|物流)[^。？?！!]{0,6}(到哪|到了没|到了吗|在哪|哪里了|哪儿了|发货了|发了吗|发货没|发出来了|寄出|还没|还未|没有?收到|没到|什么时候(到|发|送|能)|几时到|状态|进度|怎么样了|咋样了|出库)` +
 		`|(怎么|为什么|为啥|咋)还?(没|不)(有)?(收到|发|到)[^。？?！!]{0,4}(我的)(订单|快递|包裹|货)` +
 		`|(列出|看看|查看|显示|我有哪些)(一下|下)?(我的|我)?(所有|全部|最近)?的?订单$|^我的(订单|快递|包裹|物流)$` +
 		`|\b(where('s| is| are)|where the (heck|hell) is|track|status (of|on|for)|check( on| up on)?|find|show( me)?|see|list|look up|locate|any (news|updates?) (on|about)|what('s| is) (the )?(status|state|eta) (of|on|for|with)|what('s| is) (up|happening|going on) with|what happened to)\b.{0,20}\bmy ((most )?recent |last |latest |current |open |new |online )*(orders?|packages?|parcels?|shipments?|deliver(y|ies)|purchases?|stuff|items?)\b` +
@@ -35,38 +34,38 @@ var (
 		`|\b(haven'?t|have not|didn'?t|did not|never) (yet )?(received|receive|got|gotten|get) my (order|package|parcel|shipment|delivery|purchase|stuff)\b|^my (last |recent )?orders?[?.!]?$|^order status[?.!]?$`)
 
 	// … or says only that: nothing but a look-up.
-	lookUp = regexp.MustCompile(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|能|可以|您好|你好)*(查|查询|查看|查找|跟踪|追踪|看看|看)(一下|下)?(我)?(的)?(一个|个|一笔|笔)?(订单|快递|包裹|物流|单号|单子)(号|的)?(状态|进度|信息|情况|物流)?(吗|吧|呗)?$|^(please)?(track|check|find|lookup)(my|an|a|the)?(order|package|parcel|shipment)(status)?(please)?$`)
+	lookUp = lazily(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|能|可以|您好|你好)*(查|查询|查看|查找|跟踪|追踪|看看|看)(一下|下)?(我)?(的)?(一个|个|一笔|笔)?(订单|快递|包裹|物流|单号|单子)(号|的)?(状态|进度|信息|情况|物流)?(吗|吧|呗)?$|^(please)?(track|check|find|lookup)(my|an|a|the)?(order|package|parcel|shipment)(status)?(please)?$`)
 
 	// Who asks how something is done asks about orders in general.
-	howTo = regexp.MustCompile(`如何|怎样|怎么(才|样才|能|可以|取消|修改|更改|改|退|换|查|看|查询|查看|下|开|申请|删|支付|付|追踪|跟踪|催|合并|导出|设置|配置|创建)|能不能|可不可以|可以(取消|修改|改|退|换|查|看)|能(取消|修改|改|退|换)|在哪(里|儿)?(可以|能|看|查)|哪里(可以|能|看|查)|多久|流程|规则|政策|多少钱|接口|\b(how (do|does|can|could|to|should|would|long)|can i|could i|may i|am i|is it possible|where (do|can|could|should) i|what if|what happens|what does|policy|policies|api)\b`)
+	howTo = lazily(`如何|怎样|怎么(才|样才|能|可以|取消|修改|更改|改|退|换|查|看|查询|查看|下|开|申请|删|支付|付|追踪|跟踪|催|合并|导出|设置|配置|创建)|能不能|可不可以|可以(取消|修改|改|退|换|查|看)|能(取消|修改|改|退|换)|在哪(里|儿)?(可以|能|看|查)|哪里(可以|能|看|查)|多久|流程|规则|政策|多少钱|接口|\b(how (do|does|can|could|to|should|would|long)|can i|could i|may i|am i|is it possible|where (do|can|could|should) i|what if|what happens|what does|policy|policies|api)\b`)
 
 	// After an order was shown: the same again.
-	statusAgain = regexp.MustCompile(`(订单|快递|包裹|物流|它)?(现在)?(到哪|到了没|到了吗|在哪|发货|发了吗|物流|快递|什么时候(到|发|送)|几时到|状态|进度|出库|多少钱|金额|详情|再(看|查|发)一?(下|遍|次))|\b(status|shipped|ship|arrive|arrived|delivered|delivery|tracking|track|where is it|eta|again|amount|total|carrier)\b`)
+	statusAgain = lazily(`(订单|快递|包裹|物流|它)?(现在)?(到哪|到了没|到了吗|在哪|发货|发了吗|物流|快递|什么时候(到|发|送)|几时到|状态|进度|出库|多少钱|金额|详情|再(看|查|发)一?(下|遍|次))|\b(status|shipped|ship|arrive|arrived|delivered|delivery|tracking|track|where is it|eta|again|amount|total|carrier)\b`)
 
 	// What names itself as proof.
-	proofCue = regexp.MustCompile(`手机|电话|尾号|后四位|末四位|后4位|验证|校验|密码|邮箱|邮件|姓名|名字|邮编|收货人|口令|@|\b(phone|mobile|ends?|ending|digits|code|verif\w*|email|mail|pin|zip|postcode|password|name)\b`)
+	proofCue = lazily(`手机|电话|尾号|后四位|末四位|后4位|验证|校验|密码|邮箱|邮件|姓名|名字|邮编|收货人|口令|@|\b(phone|mobile|ends?|ending|digits|code|verif\w*|email|mail|pin|zip|postcode|password|name)\b`)
 
-	noIdea        = regexp.MustCompile(`不知道|不清楚|忘了|忘记|不记得|没有(手机|验证|预留)|\b(don'?t know|no idea|forgot|forgotten|don'?t remember|don'?t have)\b`)
-	dropsIt       = regexp.MustCompile(`^(算了|不用了|不用|没事了?|不查了|不用查了|不需要了?|不想查了|nevermind|forgetit|nothanks|no|stop|skip)(吧|谢谢|thanks)?$`)
-	asksSomething = regexp.MustCompile(`[?？]|吗$|呢$|如何|怎么|怎样|什么|多少|哪里|哪个|为什么|是否|可以.*么|^(how|what|when|where|why|which|who|can|could|do|does|is|are|will|should|may)\b`)
+	noIdea        = lazily(`不知道|不清楚|忘了|忘记|不记得|没有(手机|验证|预留)|\b(don'?t know|no idea|forgot|forgotten|don'?t remember|don'?t have)\b`)
+	dropsIt       = lazily(`^(算了|不用了|不用|没事了?|不查了|不用查了|不需要了?|不想查了|nevermind|forgetit|nothanks|no|stop|skip)(吧|谢谢|thanks)?$`)
+	asksSomething = lazily(`[?？]|吗$|呢$|如何|怎么|怎样|什么|多少|哪里|哪个|为什么|是否|可以.*么|^(how|what|when|where|why|which|who|can|could|do|does|is|are|will|should|may)\b`)
 
 	// What stands before a proof: "my phone ends with".
-	leadIn = regexp.MustCompile(`^\s*((好的?|嗯|那|就|ok|okay|sure|yes|well)[,，。.\s]*)*(我的?|收货人?的?|预留的?|下单的?|订单的?|的|my|the|it'?s?|i'?m|i am)?\s*(手机号?码?|电话号?码?|号码|尾号|后四位|末四位|姓名|名字|名|邮箱|邮件|邮编|验证码?|验证信息|校验码|密码|口令|收货人|last name|first name|surname|name|phone( number)?|mobile( number)?|e-?mail( address)?|zip( code)?|post ?code|code|pin|verifier|password|last (four|4)( digits)?)?(的?(尾号|后四位|末四位))?\s*(是|为|叫|:|：|=|ends (with|in)|ending (with|in)|is|are|was)?\s*[:：]?\s*`)
+	leadIn = lazily(`^\s*((好的?|嗯|那|就|ok|okay|sure|yes|well)[,，。.\s]*)*(我的?|收货人?的?|预留的?|下单的?|订单的?|的|my|the|it'?s?|i'?m|i am)?\s*(手机号?码?|电话号?码?|号码|尾号|后四位|末四位|姓名|名字|名|邮箱|邮件|邮编|验证码?|验证信息|校验码|密码|口令|收货人|last name|first name|surname|name|phone( number)?|mobile( number)?|e-?mail( address)?|zip( code)?|post ?code|code|pin|verifier|password|last (four|4)( digits)?)?(的?(尾号|后四位|末四位))?\s*(是|为|叫|:|：|=|ends (with|in)|ending (with|in)|is|are|was)?\s*[:：]?\s*`)
 )
 
 // idToken finds what may be an order's id: words of letters and digits, joined
 // by signs.
-var idToken = regexp.MustCompile(`[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*`)
+var idToken = lazily(`[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*`)
 
 var (
-	strongMark = regexp.MustCompile(`(?i)(订单编号|订单号码?|訂單編號|訂單號|单号|單號|运单号|order\s*(number|num|no\.?|id|#))\s*(是|为|is|:|：|=)?\s*[#№]?\s*$`)
-	nearMark   = regexp.MustCompile(`(?i)(订单|訂單|运单|\border)\s*(是|为|is|:|：|=)?\s*$`)
-	nearAfter  = regexp.MustCompile(`^\s*(号|这个|这笔|这单|这|的|那个)*(订单|訂單)`)
-	hashMark   = regexp.MustCompile(`[#№]\s*$`)
-	proofMark  = regexp.MustCompile(`(?i)(手机号?码?|电话号?码?|尾号|后四位|末四位|验证码?|密码|邮编|phone( number)?|mobile( number)?|ending( in| with)?|ends( in| with)?|code|pin|zip( code)?)\s*(是|为|is|:|：|=)?\s*$`)
-	unitAfter  = regexp.MustCompile(`(?i)^\s*(个|件|元|块|条|笔|份|台|套|箱|天|年|月|日|号|人|次|%|分钟|小时|万|千|pieces?|units?|pcs|items?|times|copies|dollars|usd|rmb|cny|yuan|days?|hours?|people|orders|requests)`)
-	datelike   = regexp.MustCompile(`^(19|20)\d\d(?:[-/.](0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])|(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))$`)
-	fillerOnly = regexp.MustCompile(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|查询|查看|查找|查|跟踪|追踪|看看|看|一下|下|的|这个|这笔|状态|进度|到哪里?了?|在哪里?|发货|了吗|了没|了|吗|呢|是|你好|您好|hi|hello|订单|订单号|运单|order|please|check|track|status|of|where|is|find|look|up|show|me|for|my|what|whats|the|it|its|number|no|id)*$`)
+	strongMark = lazily(`(?i)(订单编号|订单号码?|訂單編號|訂單號|单号|單號|运单号|order\s*(number|num|no\.?|id|#))\s*(是|为|is|:|：|=)?\s*[#№]?\s*$`)
+	nearMark   = lazily(`(?i)(订单|訂單|运单|\border)\s*(是|为|is|:|：|=)?\s*$`)
+	nearAfter  = lazily(`^\s*(号|这个|这笔|这单|这|的|那个)*(订单|訂單)`)
+	hashMark   = lazily(`[#№]\s*$`)
+	proofMark  = lazily(`(?i)(手机号?码?|电话号?码?|尾号|后四位|末四位|验证码?|密码|邮编|phone( number)?|mobile( number)?|ending( in| with)?|ends( in| with)?|code|pin|zip( code)?)\s*(是|为|is|:|：|=)?\s*$`)
+	unitAfter  = lazily(`(?i)^\s*(个|件|元|块|条|笔|份|台|套|箱|天|年|月|日|号|人|次|%|分钟|小时|万|千|pieces?|units?|pcs|items?|times|copies|dollars|usd|rmb|cny|yuan|days?|hours?|people|orders|requests)`)
+	datelike   = lazily(`^(19|20)\d\d(?:[-/.](0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])|(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))$`)
+	fillerOnly = lazily(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|查询|查看|查找|查|跟踪|追踪|看看|看|一下|下|的|这个|这笔|状态|进度|到哪里?了?|在哪里?|发货|了吗|了没|了|吗|呢|是|你好|您好|hi|hello|订单|订单号|运单|order|please|check|track|status|of|where|is|find|look|up|show|me|for|my|what|whats|the|it|its|number|no|id)*$`)
 )
 
 // orderID returns the id of the order that a message names, "" if it names
@@ -132,7 +131,7 @@ func idRank(word, before, after string, about, wanted bool) int {
 
 // answerToken finds words that may be a proof by themselves: those with a
 // digit or an '@'.
-var answerToken = regexp.MustCompile(`[A-Za-z0-9@._+-]*[0-9@][A-Za-z0-9@._+-]*`)
+var answerToken = lazily(`[A-Za-z0-9@._+-]*[0-9@][A-Za-z0-9@._+-]*`)
 
 func answerTokens(q string) (out []string) {
 	for _, w := range answerToken.FindAllString(q, -1) {

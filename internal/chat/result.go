@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +17,7 @@ type result struct {
 }
 
 // courtesy is what needs no evidence.
-var courtesy = regexp.MustCompile(`(?i)^[\s*#>-]*(?:您好|你好|好的|希望|如有|如果您?还有|欢迎|请随时|感谢|谢谢|祝|以下是|具体如下|步骤如下|hello|hi\b|hope|let me know|feel free|please feel|if you have|here (?:is|are)|thank|sure\b|glad to|happy to)`)
+var courtesy = lazily(`(?i)^[\s*#>-]*(?:您好|你好|好的|希望|如有|如果您?还有|欢迎|请随时|感谢|谢谢|祝|以下是|具体如下|步骤如下|hello|hi\b|hope|let me know|feel free|please feel|if you have|here (?:is|are)|thank|sure\b|glad to|happy to)`)
 
 // result weighs each sentence against the passages it names, or all of them if
 // it names none, and keeps those that hold.

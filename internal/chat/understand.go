@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -43,20 +42,20 @@ var (
 )
 
 // whole compiles a rule: one of heads, then any of tails, and nothing else.
-func whole(heads, tails string) *regexp.Regexp {
-	return regexp.MustCompile(`^(?:` + heads + `)(?:` + heads + `|` + tails + `)*$`)
+func whole(heads, tails string) *pattern {
+	return lazily(`^(?:` + heads + `)(?:` + heads + `|` + tails + `)*$`)
 }
 
 var (
 	// Someone asks to be connected. Checked only in short messages.
-	wantsHumanZh = regexp.MustCompile(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人|客服)(客服|服务|坐席|人员)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
-	wantsHumanEn = regexp.MustCompile(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager|someone|somebody|customer (service|support|care)|support (team|staff))\b|^i (want|need|would like|'d like) to (complain|make a complaint|file a complaint)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator|person)( agent| being| support| please)*$`)
+	wantsHumanZh = lazily(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人|客服)(客服|服务|坐席|人员)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
+	wantsHumanEn = lazily(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager|someone|somebody|customer (service|support|care)|support (team|staff))\b|^i (want|need|would like|'d like) to (complain|make a complaint|file a complaint)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator|person)( agent| being| support| please)*$`)
 	// … and does not ask about the connecting.
-	asksAbout = regexp.MustCompile(`多久|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
+	asksAbout = lazily(`多久|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
 )
 
 // refusesHuman is someone who does not want to be connected.
-var refusesHuman = regexp.MustCompile(`(不要|不想|不用|不需要|无需|别|不必|没必要|不愿)(再|给我|帮我|要|找|转|接|联系){0,3}(人工|真人|客服)|\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?(talk|speak|transfer|connect|be transferred|be connected|a human|a person|human)`)
+var refusesHuman = lazily(`(不要|不想|不用|不需要|无需|别|不必|没必要|不愿)(再|给我|帮我|要|找|转|接|联系){0,3}(人工|真人|客服)|\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?(talk|speak|transfer|connect|be transferred|be connected|a human|a person|human)`)
 
 // Shapes of a request that are too long are questions that mention a human.
 const (
@@ -125,8 +124,8 @@ const (
 )
 
 var (
-	refersZh = regexp.MustCompile(`^(那|那么|那它|它|他们|它们|这个|那个|这些|那些|该|其|这|还有|另外|然后|接着|再|除此之外|除了这|上面|刚才|刚刚|前面|如果不|不然)|(它|它们|这个|那个|上述|前者|后者)(的|是|有|会|能|要|多|怎|在|支|需)|呢[?？]?$`)
-	refersEn = regexp.MustCompile(`^(and|but|so|then|or|what about|how about|what if|also|why not|same|else|anything else|which one)\b|\b(it|its|they|them|their|that|those|this one|that one|these|the former|the latter|the same)\b`)
+	refersZh = lazily(`^(那|那么|那它|它|他们|它们|这个|那个|这些|那些|该|其|这|还有|另外|然后|接着|再|除此之外|除了这|上面|刚才|刚刚|前面|如果不|不然)|(它|它们|这个|那个|上述|前者|后者)(的|是|有|会|能|要|多|怎|在|支|需)|呢[?？]?$`)
+	refersEn = lazily(`^(and|but|so|then|or|what about|how about|what if|also|why not|same|else|anything else|which one)\b|\b(it|its|they|them|their|that|those|this one|that one|these|the former|the latter|the same)\b`)
 )
 
 // Lengths up to which a question may leave its topic out.

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -17,7 +16,7 @@ type values struct {
 
 // literal finds what has to be checked: words with a digit, an '@', or a
 // scheme or domain in them.
-var literal = regexp.MustCompile(`[\p{L}\p{N}_@:/?#&=%.,+~-]*[\p{N}@][\p{L}\p{N}_@:/?#&=%.,+~-]*|[A-Za-z][A-Za-z0-9+.-]*://[^\s<>"'()\[\]{}，。；：！？、“”（）【】《》]+|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
+var literal = lazily(`[\p{L}\p{N}_@:/?#&=%.,+~-]*[\p{N}@][\p{L}\p{N}_@:/?#&=%.,+~-]*|[A-Za-z][A-Za-z0-9+.-]*://[^\s<>"'()\[\]{}，。；：！？、“”（）【】《》]+|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
 
 func newValues(texts ...string) *values {
 	v := &values{words: map[string]bool{}}
@@ -47,7 +46,7 @@ func forms(w string) []string {
 	return out
 }
 
-var numbers = regexp.MustCompile(`[0-9]+(?:[.,][0-9]+)*`)
+var numbers = lazily(`[0-9]+(?:[.,][0-9]+)*`)
 
 // number is a number without thousands separators and trailing zeros.
 func number(s string) string {
@@ -86,7 +85,7 @@ func (v *values) has(word string) bool {
 func asciiLetter(r rune) bool { return r >= 'a' && r <= 'z' }
 
 // pureUnit reports a number with its unit, written together: 12w, 5v, 8h.
-var pureUnitRE = regexp.MustCompile(`^[0-9.,]+(?:w|v|a|h|k|kg|g|mg|km|m|cm|mm|ml|l|gb|mb|kb|tb|hz|khz|mhz|ghz|mah|ms|s|min|px|pt|%|st|nd|rd|th|am|pm|x)$`)
+var pureUnitRE = lazily(`^[0-9.,]+(?:w|v|a|h|k|kg|g|mg|km|m|cm|mm|ml|l|gb|mb|kb|tb|hz|khz|mhz|ghz|mah|ms|s|min|px|pt|%|st|nd|rd|th|am|pm|x)$`)
 
 func pureUnit(w string) bool { return pureUnitRE.MatchString(w) }
 
