@@ -3,7 +3,6 @@ package parse
 import (
 	"bytes"
 	"encoding/binary"
-	"regexp"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -109,7 +108,7 @@ func decodeUTF16(data []byte) (string, error) {
 
 // declared finds a page's encoding in its first 1024 bytes (HTML standard
 // §4.2.5.4).
-var declared = regexp.MustCompile(`(?i)<meta[^>]{0,200}charset\s*=\s*["']?([\w:-]{2,40})`)
+var declared = lazily(`(?i)<meta[^>]{0,200}charset\s*=\s*["']?([\w:-]{2,40})`)
 
 // decodeLegacy decodes bytes that are not UTF-8. An HTML page's own
 // declaration comes first; then GB18030 and Big5 compete.

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"context"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -122,7 +121,7 @@ func (w *markdownWalker) block(n ast.Node, at place) {
 }
 
 // alert is the first line of GitHub's coloured quotes.
-var alert = regexp.MustCompile(`^\[!(?:NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*`)
+var alert = lazily(`^\[!(?:NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*`)
 
 func (w *markdownWalker) list(n *ast.List, at place) {
 	if at.group == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -57,13 +56,13 @@ func (l Limits) readPDF(ctx context.Context, data []byte, b *builder) error {
 }
 
 var (
-	pageNumber = regexp.MustCompile(`^(?:[-–—·\s]*\d{1,4}[-–—·\s]*|[ivxlc]{1,6}|第?\s*\d+\s*页?\s*[,，/]?\s*(?:共|/|of)\s*\d+\s*页?|第\s*\d+\s*页|[Pp]age\s+\d+(?:\s+of\s+\d+)?|\d+\s*/\s*\d+)$`)
+	pageNumber = lazily(`^(?:[-–—·\s]*\d{1,4}[-–—·\s]*|[ivxlc]{1,6}|第?\s*\d+\s*页?\s*[,，/]?\s*(?:共|/|of)\s*\d+\s*页?|第\s*\d+\s*页|[Pp]age\s+\d+(?:\s+of\s+\d+)?|\d+\s*/\s*\d+)$`)
 	// leaders are the dots between a title and its page in a table of contents.
-	leaders = regexp.MustCompile(`(?:\.\s?){5,}\s*\d*$|…{2,}\s*\d*$|·{4,}\s*\d*$|:{5,}\s*\d*$|．{3,}\s*\d*$`)
+	leaders = lazily(`(?:\.\s?){5,}\s*\d*$|…{2,}\s*\d*$|·{4,}\s*\d*$|:{5,}\s*\d*$|．{3,}\s*\d*$`)
 	// numberedEdge begins or ends in a number, as running heads do.
-	numberedEdge = regexp.MustCompile(`^\d{1,4}\s|\s\d{1,4}$`)
+	numberedEdge = lazily(`^\d{1,4}\s|\s\d{1,4}$`)
 
-	digits = regexp.MustCompile(`\d+`)
+	digits = lazily(`\d+`)
 )
 
 // marginLines is how many lines at the top and bottom of a page may be running
@@ -263,7 +262,7 @@ func (s *setting) headingLevel(l pdf.Line) int {
 }
 
 // numbered matches the numbers of sections: "3 Scope", "3.1.2 范围".
-var numbered = regexp.MustCompile(`^\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+\p{L}`)
+var numbered = lazily(`^\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+\p{L}`)
 
 // joins reports whether l goes on with the open paragraph.
 func (s *setting) joins(l pdf.Line, level int) bool {

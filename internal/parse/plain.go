@@ -2,7 +2,6 @@ package parse
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -55,10 +54,10 @@ func readPlain(ctx context.Context, s string, b *builder) error {
 var (
 	// chapter matches 第三章 总则, 第十二条 …, as GB/T 1.1 and Chinese statutes
 	// number their parts; Arabic digits occur too.
-	chapter = regexp.MustCompile(`^第\s?[〇零一二三四五六七八九十百千两\d]{1,7}\s?([编编編篇部章节節])(?:[\s:：、.]|$)`)
+	chapter = lazily(`^第\s?[〇零一二三四五六七八九十百千两\d]{1,7}\s?([编编編篇部章节節])(?:[\s:：、.]|$)`)
 	// bullet matches the markers of list lines. A lone number needs a bracket,
 	// or a dot and a blank: "3.5" and "2024 was" are no items.
-	bullet = regexp.MustCompile(`^(?:[-*•·●○■□◆▪‣–] |[•●■◆▪] ?|\d{1,3}[.)] |\d{1,3}[、）]|[(（](?:\d{1,3}|[一二三四五六七八九十]{1,3})[)）])\s*\S`)
+	bullet = lazily(`^(?:[-*•·●○■□◆▪‣–] |[•●■◆▪] ?|\d{1,3}[.)] |\d{1,3}[、）]|[(（](?:\d{1,3}|[一二三四五六七八九十]{1,3})[)）])\s*\S`)
 )
 
 // maxHeadingRunes: a longer line is a sentence that starts with a number.

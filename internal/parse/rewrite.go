@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -95,7 +94,7 @@ func (r *rewriter) write(s string) {
 	r.out.WriteString(s)
 }
 
-var fenceOpen = regexp.MustCompile("^[ \t>]*(?:[-*+][ \t]+|\\d{1,9}[.)][ \t]+)*[ \t>]*(`{3,}|~{3,})(.*)")
+var fenceOpen = lazily("^[ \t>]*(?:[-*+][ \t]+|\\d{1,9}[.)][ \t]+)*[ \t>]*(`{3,}|~{3,})(.*)")
 
 func (r *rewriter) opensFence(line string) bool {
 	if !strings.Contains(line, "```") && !strings.Contains(line, "~~~") {
@@ -132,8 +131,8 @@ func (r *rewriter) indentedCode(line string) bool {
 func (r *rewriter) open() int { return len(r.steps) }
 
 var (
-	listMarker = regexp.MustCompile(`^[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)`)
-	moduleLine = regexp.MustCompile(`^(?:import\s+(?:['"{*]|[\w$]+\s*(?:,|\s+from\s))|export\s+(?:default|const|let|var|function|async|class|type|interface|\{|\*))`)
+	listMarker = lazily(`^[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)`)
+	moduleLine = lazily(`^(?:import\s+(?:['"{*]|[\w$]+\s*(?:,|\s+from\s))|export\s+(?:default|const|let|var|function|async|class|type|interface|\{|\*))`)
 )
 
 // module skips an import or export with all its lines.
@@ -293,7 +292,7 @@ func (r *rewriter) brace() {
 	r.i = end
 }
 
-var footnote = regexp.MustCompile(`^\[\^([^\]\s]{1,64})\](:[ \t]*)?`)
+var footnote = lazily(`^\[\^([^\]\s]{1,64})\](:[ \t]*)?`)
 
 // bracket rewrites footnotes: the mark [^1] to [1], and its text likewise, to
 // a paragraph "[1] …". goldmark would take [^1]: word for a link definition.
@@ -311,7 +310,7 @@ func (r *rewriter) bracket() {
 	r.i += len(m[0])
 }
 
-var admonition = regexp.MustCompile(`^:{3,}[ \t]*[\w-]*[ \t]*(?:\[([^\]\n]*)\]|\{[^}\n]*\})?([^\n]*)`)
+var admonition = lazily(`^:{3,}[ \t]*[\w-]*[ \t]*(?:\[([^\]\n]*)\]|\{[^}\n]*\})?([^\n]*)`)
 
 // directive removes the ::: lines of Docusaurus and VitePress and keeps the
 // title they may carry. start is the offset of the line.

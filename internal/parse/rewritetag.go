@@ -2,7 +2,6 @@ package parse
 
 import (
 	"html"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -42,7 +41,7 @@ func (r *rewriter) angle() {
 	r.i++
 }
 
-var autolink = regexp.MustCompile(`^<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+)>`)
+var autolink = lazily(`^<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+)>`)
 
 // class says how an element is rewritten.
 type class int
@@ -232,7 +231,7 @@ func (r *rewriter) current() string {
 	return cur[:min(len(cur), lineWindow)]
 }
 
-var containerPrefix = regexp.MustCompile(`^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*`)
+var containerPrefix = lazily(`^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*`)
 
 // prefix is what a line must begin with to stay in the containers of the
 // current one: its indentation and quote marks, blanks for list markers.
@@ -361,4 +360,4 @@ func (r *rewriter) pre() {
 	r.write("\n" + prefix + fence + "\n" + prefix)
 }
 
-var anyTag = regexp.MustCompile(`</?[a-zA-Z][^<>]*>`)
+var anyTag = lazily(`</?[a-zA-Z][^<>]*>`)

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"math"
-	"regexp"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -39,7 +38,7 @@ func dedent(s string) string {
 	return sb.String()
 }
 
-var bareMarker = regexp.MustCompile(`^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]*$`)
+var bareMarker = lazily(`^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]*$`)
 
 // shifts returns for each line by how many columns its components indent it.
 func shifts(lines []string) []int {
@@ -136,8 +135,8 @@ type tamer struct {
 }
 
 var (
-	definition = regexp.MustCompile(`^[ \t>]*\[[^\]]{1,999}\]:`)
-	delimiter  = regexp.MustCompile(`^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)*$`)
+	definition = lazily(`^[ \t>]*\[[^\]]{1,999}\]:`)
+	delimiter  = lazily(`^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)*$`)
 )
 
 func (t *tamer) line(sb *strings.Builder, line string) error {

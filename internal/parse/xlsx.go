@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
-	"regexp"
 	"strconv"
 
 	"github.com/xuri/excelize/v2"
@@ -154,7 +153,7 @@ func sheetParts(a *archive) (map[string]string, error) {
 // inclusive.
 type mergedRange struct{ left, top, right, bottom int }
 
-var mergeRef = regexp.MustCompile(`<(?:\w+:)?mergeCell\s[^>]*?ref="\$?([A-Z]{1,3})\$?(\d{1,7}):\$?([A-Z]{1,3})\$?(\d{1,7})"`)
+var mergeRef = lazily(`<(?:\w+:)?mergeCell\s[^>]*?ref="\$?([A-Z]{1,3})\$?(\d{1,7}):\$?([A-Z]{1,3})\$?(\d{1,7})"`)
 
 // mergedRanges finds the merged cells of a sheet. They stand behind the rows,
 // so a streaming reader of rows meets them too late; this scan is cheap.
