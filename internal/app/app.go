@@ -98,12 +98,7 @@ func (a *App) Close() error {
 // bootstrap opens the control database, makes the root key and the link secret
 // unless another process did, and prepares the checking of both.
 func (a *App) bootstrap(ctx context.Context) error {
-	h, err := a.tenants.Create(ctx, store.ControlID)
-	if err != nil {
-		return err
-	}
-	a.control = store.NewControl(h)
-	_, settings, err := a.control.Load(ctx)
+	settings, err := a.openControl(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,6 +116,25 @@ func (a *App) bootstrap(ctx context.Context) error {
 	}
 	a.keys = auth.NewKeys(fixedKeys(a.cfg), a.loadKeys)
 	return nil
+}
+
+// openControl opens the control database. Making it takes a transaction, even
+// one that finds it made, so reading is tried first.
+func (a *App) openControl(ctx context.Context) (settings map[string]string, err error) {
+	h, err := a.tenants.Tenant(ctx, store.ControlID)
+	if err == nil {
+		a.control = store.NewControl(h)
+		_, settings, err = a.control.Load(ctx)
+	}
+	if err == nil {
+		return settings, nil
+	}
+	if h, err = a.tenants.Create(ctx, store.ControlID); err != nil {
+		return nil, err
+	}
+	a.control = store.NewControl(h)
+	_, settings, err = a.control.Load(ctx)
+	return settings, err
 }
 
 // linkSecret is the setting that signs links, in hex.
@@ -191,17 +205,22 @@ func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant,
 		return t, nil
 	}
 	h, err := a.tenants.Tenant(ctx, id)
-	switch {
-	case errors.Is(err, commitlog.ErrDeleted): // using its name does not undo that
+	if errors.Is(err, commitlog.ErrDeleted) { // using its name does not undo that
 		return nil, kb.E(kb.NotFound, err, "tenant %q was deleted; an operator can undo that, or make it anew", id)
-	case create:
-		h, err = a.tenants.Create(ctx, id)
+	}
+	var s *store.Store
+	if err == nil {
+		s = store.New(h)
+		err = s.Check(ctx)
+	}
+	if err != nil && create { // it is new, or who made it died before its tables were there
+		if h, err = a.tenants.Create(ctx, id); err != nil {
+			return nil, err
+		}
+		s = store.New(h)
+		err = s.Check(ctx)
 	}
 	if err != nil {
-		return nil, err
-	}
-	s := store.New(h)
-	if err := s.Check(ctx); err != nil {
 		return nil, err
 	}
 	t := &Tenant{Store: s, Ingester: a.intake.of(id, s), Retrieve: retrieve.New(s, retrieve.Config{})}
