@@ -21,12 +21,12 @@ const (
 // is answered by the sentence that has it, and one that repeats a heading by
 // the text under it, however small the knowledge base.
 func (a *answer) anchor() {
-	if quotes := a.codeQuotes(); len(quotes) > 0 {
-		a.found.Quotes, a.found.Abstain = quotes, false
-		a.found.Answerable = max(a.found.Answerable, anchoredByCode)
+	if !a.abstains() {
 		return
 	}
-	if !a.abstains() {
+	if quotes := a.codeQuotes(); len(quotes) > 0 {
+		a.found.Quotes, a.found.Abstain = quotes, false
+		a.found.Answerable = anchoredByCode
 		return
 	}
 	if quotes := a.headingQuotes(); len(quotes) > 0 {
@@ -39,9 +39,21 @@ func (a *answer) anchor() {
 // procedure.
 const maxAnchored = 3
 
-// codeQuotes are the sentences that have the codes of the question, if they
-// all occur in one passage.
-func (a *answer) codeQuotes() (quotes []kb.Quote) {
+// codeQuotes are the sentences that have the code of the question, those in
+// its language if there are any.
+func (a *answer) codeQuotes() []kb.Quote {
+	quotes := a.sentencesWithCode()
+	own := slices.DeleteFunc(slices.Clone(quotes), func(q kb.Quote) bool {
+		p := a.found.Passages[q.Passage]
+		return languageOf(p.Text[q.Start-p.Start:q.End-p.Start]) != a.turn.Lang
+	})
+	if len(own) > 0 {
+		return own
+	}
+	return quotes
+}
+
+func (a *answer) sentencesWithCode() (quotes []kb.Quote) {
 	codes := identifier.FindAllString(a.turn.Query, -1)
 	if len(codes) == 0 {
 		return nil

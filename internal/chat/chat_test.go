@@ -194,6 +194,25 @@ func (u unsure) Retrieve(context.Context, string, int) (kb.Found, error) {
 	return kb.Found{Passages: u.passages, Abstain: true}, nil
 }
 
+func TestWhatMayBeRelatedIsShownAsThat(t *testing.T) {
+	t.Parallel()
+	text := "微信支付即时到账。"
+	ps := []kb.Passage{{Chunk: kb.Chunk{ID: 1, Document: "d", Version: 1, Text: text, End: len(text)}}}
+	for sure, shown := range map[float64]bool{0.3: true, 0.1: false} {
+		found := kb.Found{Passages: ps, Quotes: []kb.Quote{{End: len(text), Score: sure}}, Answerable: sure, Abstain: true}
+		evs, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: fixed(found)}), kb.Question{Query: "花呗退款多久到账？"})
+		m := end(evs).Metadata
+		if err != nil || !m.Abstained || strings.Contains(answer, text) != shown || strings.HasPrefix(answer, textsZh().related) != shown || len(end(evs).Sources) > 0 != shown {
+			t.Errorf("at %.1f: %q, %+v, %v", sure, answer, m, err)
+		}
+	}
+}
+
+// fixed finds the same for every question.
+type fixed kb.Found
+
+func (f fixed) Retrieve(context.Context, string, int) (kb.Found, error) { return kb.Found(f), nil }
+
 func TestASessionThatTimedOutRefersToNothing(t *testing.T) {
 	t.Parallel()
 	m, s := &memory{}, &shelf{word: "企业版", text: "x"}

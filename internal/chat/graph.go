@@ -50,7 +50,7 @@ func (e *Engine) compile() (runnable, error) {
 		return schema.AssistantMessage("", nil), a.order(ctx)
 	}))
 	b.lambda(nodeQuote, compose.InvokableLambda(last((*answer).quote)))
-	b.lambda(nodeAbstain, compose.InvokableLambda(last((*answer).abstain)))
+	b.lambda(nodeAbstain, compose.InvokableLambda(last((*answer).abstainWithQuotes)))
 	b.edge(compose.START, nodeUnderstand)
 	b.branch(nodeUnderstand, map[string]bool{nodeDirect: true, nodeHandoff: true, nodeOrder: true, nodeRetrieve: true}, func(a *answer) string {
 		switch a.intent.route {

@@ -68,6 +68,24 @@ func (a *answer) abstain() error {
 	return a.say(textsOf(a.turn.Lang).unknown)
 }
 
+// related is the least confidence of quotes that are worth showing beside "I
+// do not know". Of ten questions about real product documentation two lie
+// between it and the threshold of an answer, with the right passage first.
+const related = 0.2
+
+// abstainWithQuotes says that the knowledge base does not answer this, and
+// shows what may be related, if anything may.
+func (a *answer) abstainWithQuotes() error {
+	if len(a.found.Quotes) == 0 || a.found.Answerable < related || a.asksForWhatIsNot() {
+		return a.abstain()
+	}
+	a.turn.Metadata.Abstained, a.turn.Metadata.Offer, a.turn.Metadata.Quoted = true, kb.Handoff, true
+	if err := a.say(textsOf(a.turn.Lang).related + "\n\n"); err != nil {
+		return err
+	}
+	return a.quote()
+}
+
 // find retrieves for the question, folded into the one before if it refers to
 // it. A question that is merely short is tried alone first.
 func (a *answer) find(ctx context.Context) (kb.Found, error) {

@@ -109,11 +109,20 @@ func (in *Ingester) Submit(ctx context.Context, f kb.File) (kb.Submitted, error)
 	}
 	// Also for a duplicate that is not ready: its first sender may have died
 	// between the commit and this Put.
-	if _, err := in.bucket.Put(ctx, inboxKey(in.tenant, sub.Job), bytes.NewReader(f.Data)); err != nil {
+	if err := in.put(ctx, inboxKey(in.tenant, sub.Job), f.Data); err != nil {
 		in.withdraw(ctx, sub)
 		return sub, kb.E(kb.Unavailable, err, "the file could not be stored; send it again")
 	}
 	return sub, nil
+}
+
+// put stores an object that may be stored again: a dropped connection or a
+// throttled prefix is not worth an error to the sender.
+func (in *Ingester) put(ctx context.Context, key string, data []byte) error {
+	return objstore.Retry(ctx, func() error {
+		_, err := in.bucket.Put(ctx, key, bytes.NewReader(data))
+		return err
+	})
 }
 
 // withdraw takes back a submission whose bytes could not be stored. If that

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,7 +44,7 @@ func (in *Ingester) Announce(ctx context.Context, f kb.File, size int64, sum str
 		return sub, err
 	}
 	// The mark keeps the job in sight of the sweep until its bytes come.
-	if _, err := in.bucket.Put(ctx, inboxKey(in.tenant, sub.Job)+"."+expected, strings.NewReader("")); err != nil {
+	if err := in.put(ctx, inboxKey(in.tenant, sub.Job)+"."+expected, nil); err != nil {
 		return sub, kb.E(kb.Unavailable, err, "the upload could not be prepared; try again")
 	}
 	return sub, nil
@@ -67,7 +66,7 @@ func (in *Ingester) Receive(ctx context.Context, id kb.JobID, data []byte) error
 	if !isOpen(job) {
 		return nil
 	}
-	if _, err := in.bucket.Put(ctx, inboxKey(in.tenant, id), bytes.NewReader(data)); err != nil {
+	if err := in.put(ctx, inboxKey(in.tenant, id), data); err != nil {
 		return kb.E(kb.Unavailable, err, "the file could not be stored; send it again")
 	}
 	return nil
