@@ -48,14 +48,15 @@ func rows(t kb.Text, chunks []kb.Chunk, job kb.Job) []kb.ChunkRow {
 	return rows
 }
 
-// publish writes chunks and index invisibly and makes them live together.
-func (in *Ingester) publish(ctx context.Context, works []work) error {
+// publish writes chunks and index invisibly, makes them live together, and
+// returns those that became ready.
+func (in *Ingester) publish(ctx context.Context, works []work) ([]work, error) {
 	works, err := in.reserve(ctx, works)
 	if err != nil || len(works) == 0 {
-		return err
+		return nil, err
 	}
 	if err := in.putChunks(ctx, works); err != nil {
-		return err
+		return nil, err
 	}
 	data, err := lexical.Build(func(yield func(kb.Chunk) bool) {
 		for _, w := range works {
@@ -67,7 +68,7 @@ func (in *Ingester) publish(ctx context.Context, works []work) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("build index: %w", err)
+		return nil, fmt.Errorf("build index: %w", err)
 	}
 	seg := kb.Segment{First: works[0].first}
 	published := make([]kb.Published, len(works))
@@ -79,10 +80,10 @@ func (in *Ingester) publish(ctx context.Context, works []work) error {
 	}
 	id, err := in.store.PutSegment(ctx, seg, data, time.Now())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = in.store.Publish(ctx, id, published, time.Now())
-	return err
+	ready, err := in.store.Publish(ctx, id, published, time.Now())
+	return slices.DeleteFunc(works, func(w work) bool { return !slices.Contains(ready, w.job.ID) }), err
 }
 
 // reserve gives the chunks their ids and leaves out jobs that ended meanwhile.

@@ -258,7 +258,10 @@ func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, report func(Progre
 			}
 		}
 	}
-	if err := in.publish(ctx, works); err != nil {
+	// Only what became ready is kept: another server may have taken a job over
+	// between our reading and our commit, and needs the bytes if it dies.
+	works, err = in.publish(ctx, works)
+	if err != nil {
 		return ended, err
 	}
 	g, ctx := errgroup.WithContext(ctx)

@@ -324,7 +324,8 @@ var errKilled = errors.New("killed")
 // mortal is a store whose n-th and later calls fail.
 type mortal struct {
 	documents
-	left int
+	left  int
+	later time.Duration // how far its clock is ahead
 }
 
 func (m *mortal) die() error {
@@ -338,7 +339,7 @@ func (m *mortal) Begin(ctx context.Context, jobs []kb.JobID, now time.Time) ([]i
 	if err := m.die(); err != nil {
 		return nil, err
 	}
-	return m.documents.Begin(ctx, jobs, now)
+	return m.documents.Begin(ctx, jobs, now.Add(m.later))
 }
 
 func (m *mortal) Reserve(ctx context.Context, jobs []kb.JobID, counts []int) ([]kb.ChunkID, error) {
@@ -380,11 +381,51 @@ func TestAFileThatKillsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	in, s, bucket := open(t)
 	sub := submit(t, in, kb.File{Name: "a", Data: []byte("The zorblax is here.")})
-	for range maxTries {
-		_ = New("t1", &mortal{documents: s, left: 3}, bucket).Work(t.Context(), nil) // dies after Begin
+	for n := range maxTries { // each dies after Begin
+		_ = New("t1", &mortal{documents: s, left: 3, later: time.Duration(n) * 2 * time.Minute}, bucket).Work(t.Context(), nil)
 	}
-	do(t, in)
+	do(t, New("t1", &mortal{documents: s, left: 1000, later: maxTries * 2 * time.Minute}, bucket))
 	if d, err := s.Document(t.Context(), sub.Document); err != nil || d.Status != kb.Failed || !strings.Contains(d.Error, "3 tries") {
 		t.Errorf("%+v, %v, want failed after 3 tries", d, err)
 	}
+}
+
+func TestManyServersThatFindAJobAtOnceAreOneTry(t *testing.T) {
+	t.Parallel()
+	in, s, bucket := open(t)
+	sub := submit(t, in, kb.File{Name: "a", Data: []byte("The zorblax is here.")})
+	for range 2 * maxTries {
+		_ = New("t1", &mortal{documents: s, left: 3}, bucket).Work(t.Context(), nil)
+	}
+	do(t, in)
+	if d, err := s.Document(t.Context(), sub.Document); err != nil || d.Status != kb.Ready {
+		t.Errorf("%+v, %v, want ready", d, err)
+	}
+}
+
+// TestAJobTakenOverKeepsItsBytes lets another server reserve a job between our
+// chunks and our commit, and die.
+func TestAJobTakenOverKeepsItsBytes(t *testing.T) {
+	t.Parallel()
+	in, s, bucket := open(t)
+	sub := submit(t, in, kb.File{Name: "a", Data: []byte("The zorblax is here.")})
+	if err := New("t1", robbed{s}, bucket).Work(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	do(t, in)
+	if d, err := s.Document(t.Context(), sub.Document); err != nil || d.Status != kb.Ready {
+		t.Errorf("%+v, %v, want ready: the job's bytes were dropped by the one who did not publish it", d, err)
+	}
+}
+
+// robbed is a store in which somebody else reserves each job before we publish.
+type robbed struct{ *store.Store }
+
+func (r robbed) Publish(ctx context.Context, segment int64, versions []kb.Published, now time.Time) ([]kb.JobID, error) {
+	for _, v := range versions {
+		if _, err := r.Reserve(ctx, []kb.JobID{v.Job}, []int{1}); err != nil {
+			return nil, err
+		}
+	}
+	return r.Store.Publish(ctx, segment, versions, now)
 }

@@ -49,6 +49,10 @@ func (s *Store) OpenJobs(ctx context.Context, limit int) (js []kb.Job, err error
 	return js, nil
 }
 
+// tryEvery is how far apart two tries of a job are at least: what begins sooner
+// is another server that found the job at the same time, and no try of its own.
+const tryEvery = time.Minute
+
 // Begin marks jobs as being worked on and returns which try this is of each,
 // 1 for the first; 0 for a job that has ended meanwhile. now says until when
 // somebody had it.
@@ -57,7 +61,9 @@ func (s *Store) Begin(ctx context.Context, jobs []kb.JobID, now time.Time) (trie
 		tries = make([]int, len(jobs))
 		for i, id := range jobs {
 			err := c.Query(func(r *tenant.Row) error { tries[i] = r.Int(0); return nil },
-				`UPDATE versions SET status = 'processing', tries = tries + 1, updated_at = ? WHERE job = ? AND status IN ('pending', 'processing') RETURNING tries`, now, id)
+				`UPDATE versions SET status = 'processing', tries = tries + (tries = 0 OR updated_at <= ?2),
+				 updated_at = CASE WHEN tries = 0 OR updated_at <= ?2 THEN ?1 ELSE updated_at END
+				 WHERE job = ?3 AND status IN ('pending', 'processing') RETURNING tries`, now, now.Add(-tryEvery), id)
 			if err != nil {
 				return err
 			}
