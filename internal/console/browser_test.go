@@ -232,8 +232,7 @@ func hearsPeople(p *page) {
 	p.open()
 	p.expect(p.text(".turn:last-child .said"), "小王 已接入", "还在吗？")
 	p.fake.said <- `{"type":"handoff","state":"ai","content":"人工服务已结束。"}`
-	p.wait(`document.querySelector("#state").hidden`)
-	p.expect(p.text(".turn:last-child .said"), "人工服务已结束")
+	p.wait(`document.querySelector("#state").hidden && document.querySelector(".turn:last-child .said").innerText.includes("人工服务已结束")`)
 	p.press("#new-chat")
 	p.wait(`!document.querySelector(".turn")`)
 	if got := value[string](p, `sessionStorage.getItem("eino-qa.heard") ?? ""`); got != "" {

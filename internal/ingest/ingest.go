@@ -30,6 +30,7 @@ type documents interface {
 	Document(ctx context.Context, id kb.DocumentID) (kb.Document, error)
 	Withdraw(ctx context.Context, job kb.JobID) error
 	OpenJobs(ctx context.Context, limit int) ([]kb.Job, error)
+	Refresh(ctx context.Context) error
 	Job(ctx context.Context, id kb.JobID) (kb.Job, error)
 	Begin(ctx context.Context, jobs []kb.JobID, now time.Time) ([]int, error)
 	Fail(ctx context.Context, job kb.JobID, reason string, now time.Time) error
@@ -182,6 +183,9 @@ func (in *Ingester) Work(ctx context.Context, report func(Progress)) error {
 	if report == nil {
 		report = func(Progress) {}
 	}
+	if err := in.store.Refresh(ctx); err != nil { // others' jobs are ours, too
+		return err
+	}
 	if err := in.store.SweepSegments(ctx, time.Now().Add(-time.Hour)); err != nil {
 		return err
 	}
@@ -212,6 +216,12 @@ func (in *Ingester) sweepInbox(ctx context.Context) error {
 		infos, more, err := in.bucket.List(ctx, prefix, after, 1000)
 		if err != nil {
 			return fmt.Errorf("list inbox: %w", err)
+		}
+		if len(infos) > 0 {
+			// A job is recorded before its bytes are put: now we see it, whoever did.
+			if err := in.store.Refresh(ctx); err != nil {
+				return err
+			}
 		}
 		for _, o := range infos {
 			after = o.Key
