@@ -31,8 +31,10 @@ var env = map[string]string{
 	"MILVUS_HOST": "192.168.0.10", "DASHSCOPE_API_KEY": strings.Repeat("s", 64),
 }
 
-var variable = regexp.MustCompile(`\$\{([^}]*)\}`)
-var envCall = regexp.MustCompile(`^env\('([A-Z0-9_]+)'(?:,\s*'([^']*)')?\)$`)
+var (
+	variable = regexp.MustCompile(`\$\{([^}]*)\}`)
+	envCall  = regexp.MustCompile(`^env\('([A-Z0-9_]+)'(?:,\s*'([^']*)')?\)$`)
+)
 
 // resolve replaces ${env('X','default')} and ${vars.x}, as Serverless Devs does.
 func resolve(t *testing.T, s string, vars map[string]any) string {
