@@ -93,6 +93,11 @@ func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 	parts := map[string]api.Health{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	set := func(name string, h api.Health) {
+		mu.Lock()
+		defer mu.Unlock()
+		parts[name] = h
+	}
 	check := func(name string, probe func(context.Context) error) {
 		wg.Go(func() {
 			h := api.Health{Status: "up"}
@@ -100,15 +105,13 @@ func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 				f.log.WarnContext(ctx, "part is down", slog.String("part", name), telemetry.Error(err))
 				h = api.Health{Status: "down", Message: "the " + name + " does not answer"}
 			}
-			mu.Lock()
-			parts[name] = h
-			mu.Unlock()
+			set(name, h)
 		})
 	}
 	for _, p := range f.cfg.Features() {
 		switch {
 		case !p.On:
-			parts[p.Name] = api.Health{Status: "off", Message: p.Detail}
+			set(p.Name, api.Health{Status: "off", Message: p.Detail})
 		case p.Name == "store":
 			check(p.Name, f.store)
 		case p.Name == "milvus":
@@ -118,7 +121,7 @@ func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 		case strings.HasSuffix(p.Name, " model"):
 			check(p.Name, f.models)
 		default:
-			parts[p.Name] = api.Health{Status: "up"}
+			set(p.Name, api.Health{Status: "up"})
 		}
 	}
 	wg.Wait()
