@@ -12,17 +12,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/api"
 	"github.com/eino-qa/eino-qa/internal/auth"
-	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/console"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
-	"github.com/eino-qa/eino-qa/internal/retrieve"
 	"github.com/eino-qa/eino-qa/internal/store"
 	"github.com/eino-qa/eino-qa/internal/tenant"
 )
@@ -48,16 +45,7 @@ type App struct {
 	meter   api.Meter                    // counts what the routes do; nil = nobody
 	traceID func(context.Context) string // names a request as the platform does; nil = at random
 
-	mu   sync.Mutex
-	open map[kb.TenantID]*Tenant
-}
-
-// Tenant is the parts that work for one tenant.
-type Tenant struct {
-	Store    *store.Store
-	Ingester ingester
-	Chat     api.Chat
-	Retrieve *retrieve.Retriever
+	lately *tenantSet
 }
 
 // Open opens the store and makes the first root key if nobody has. It makes no
@@ -73,7 +61,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error
 // openOn is Open on a bucket that was opened before; folder tells a folder
 // from object storage.
 func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, b objstore.Bucket, folder bool) (*App, error) {
-	a := &App{cfg: cfg, log: log, bucket: b, folder: folder, open: map[kb.TenantID]*Tenant{}}
+	a := &App{cfg: cfg, log: log, bucket: b, folder: folder, lately: newTenantSet()}
 	var err error
 	if a.answers, err = openAnswers(cfg, log); err != nil {
 		return nil, err
@@ -195,38 +183,6 @@ func (a *App) loadKeys(ctx context.Context) ([]auth.Key, error) {
 		}
 	}
 	return keys, nil
-}
-
-// Tenant returns the parts of a tenant, making the tenant if create is set.
-func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if t := a.open[id]; t != nil {
-		return t, nil
-	}
-	h, err := a.tenants.Tenant(ctx, id)
-	if errors.Is(err, commitlog.ErrDeleted) { // using its name does not undo that
-		return nil, kb.E(kb.NotFound, err, "tenant %q was deleted; an operator can undo that, or make it anew", id)
-	}
-	var s *store.Store
-	if err == nil {
-		s = store.New(h)
-		err = s.Check(ctx)
-	}
-	if err != nil && create { // it is new, or who made it died before its tables were there
-		if h, err = a.tenants.Create(ctx, id); err != nil {
-			return nil, err
-		}
-		s = store.New(h)
-		err = s.Check(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	t := &Tenant{Store: s, Ingester: a.intake.of(id, s), Retrieve: retrieve.New(s, retrieve.Config{})}
-	t.Chat = a.answers.of(id, t)
-	a.open[id] = t
-	return t, nil
 }
 
 // Handler is the HTTP surface of everything.

@@ -67,9 +67,7 @@ func (a *App) backupEvery(ctx context.Context) error {
 // forget drops what this process keeps of a tenant, so that the next request
 // opens it anew.
 func (a *App) forget(id kb.TenantID) {
-	a.mu.Lock()
-	delete(a.open, id)
-	a.mu.Unlock()
+	a.lately.forget(id)
 	a.tenants.Forget(id)
 }
 

@@ -160,6 +160,18 @@ func (c *cache) keep(ch kb.Chunk) {
 	c.bytes += int64(len(ch.Text)+len(ch.Title)+len(ch.Heading)+len(ch.Prefix)) + 200
 }
 
+// Memory is the bytes held to search faster.
+func (r *Retriever) Memory() int64 {
+	c := &r.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := 2 * c.bytes // two generations of chunks, at most
+	for _, s := range c.segments {
+		held += s.Memory()
+	}
+	return held
+}
+
 // trim makes the segments forget what they read once they hold too much.
 func (c *cache) trim() {
 	c.mu.Lock()
