@@ -36,7 +36,8 @@ func openAnswers(cfg config.Config, log *slog.Logger) (x answers, err error) {
 
 // of returns the chat of one tenant.
 func (x answers) of(id kb.TenantID, t *Tenant) api.Chat {
-	return choosing{x, t.Store, chat.Tenant{ID: id, Memory: t.Store, Retriever: finder{t.Retrieve}, Orders: t.Store}}
+	found := finder{r: t.Retrieve, model: x.models != nil && x.models.HasChat()}
+	return choosing{x, t.Store, chat.Tenant{ID: id, Memory: t.Store, Retriever: found, Orders: t.Store}}
 }
 
 // choosing answers with the model that the tenant chose: it is one row of the

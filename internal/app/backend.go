@@ -59,14 +59,22 @@ func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
 }
 
 // finder is a retriever as package chat sees it.
-type finder struct{ r *retrieve.Retriever }
+type finder struct {
+	r     *retrieve.Retriever
+	model bool // one writes the answers, and reads what stands beside the passages
+}
 
 func (f finder) Retrieve(ctx context.Context, question string, n int) (kb.Found, error) {
 	res, err := f.r.Retrieve(ctx, question, n)
 	if err != nil {
 		return kb.Found{}, err
 	}
-	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers()}
+	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers(), Degraded: res.Degraded}
+	if f.model {
+		if found.Context, err = f.r.Context(ctx, found.Passages); err != nil {
+			return kb.Found{}, err
+		}
+	}
 	for i, q := range res.Quotes {
 		if i > 0 && q.Score < leastQuote {
 			continue

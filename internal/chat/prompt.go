@@ -27,9 +27,10 @@ var understandZh string
 var understandEn string
 
 // Budgets of a prompt, in estimated tokens: five chunks of 400 characters are
-// about 2,000; the rest of the window is the provider's price.
+// about 2,000, and so is what stands beside the best of them; the rest of the
+// window is the provider's price.
 const (
-	passageTokens = 3000
+	passageTokens = 4500
 	historyTokens = 1000
 )
 
@@ -41,17 +42,50 @@ func (a *answer) prompt() []*schema.Message {
 		system, question = answerEn, "Question: "
 	}
 	var b strings.Builder
-	left := passageTokens
-	for i, p := range a.found.Passages {
-		text := passageText(p)
-		if left -= llm.EstimateTokens(text); left < 0 && i > 0 {
-			a.found.Passages = a.found.Passages[:i]
-			break
-		}
-		b.WriteString("[" + strconv.Itoa(i+1) + "] " + llm.Trim(text, passageTokens) + "\n\n")
+	hits := a.fit()
+	for _, i := range readingOrder(a.found.Passages, hits) {
+		b.WriteString("[" + strconv.Itoa(i+1) + "] " + llm.Trim(passageText(a.found.Passages[i]), passageTokens) + "\n\n")
 	}
 	b.WriteString(question + a.turn.Condensed)
 	return []*schema.Message{schema.SystemMessage(strings.TrimSpace(system)), schema.UserMessage(b.String())}
+}
+
+// fit keeps the passages that the prompt has room for, those that were found
+// first and what stands beside them last: the model reads all of them, so all
+// of them can be cited. It returns how many of them were found.
+func (a *answer) fit() (hits int) {
+	all := slices.Concat(a.found.Passages, a.found.Context)
+	left, n := passageTokens, 0
+	for ; n < len(all); n++ {
+		if left -= llm.EstimateTokens(passageText(all[n])); left < 0 && n > 0 {
+			break
+		}
+	}
+	hits = min(n, len(a.found.Passages))
+	a.found.Passages, a.found.Context = all[:n], nil
+	a.found.Quotes = slices.DeleteFunc(slices.Clone(a.found.Quotes), func(q kb.Quote) bool { return q.Passage >= n })
+	return hits
+}
+
+// readingOrder puts what stands beside a passage where it stands: a list that
+// goes on in the next chunk is read as one.
+func readingOrder(ps []kb.Passage, hits int) (order []int) {
+	beside := map[kb.ChunkID]int{}
+	for i := hits; i < len(ps); i++ {
+		beside[ps[i].ID] = i
+	}
+	take := func(id kb.ChunkID) {
+		if i, ok := beside[id]; ok {
+			order = append(order, i)
+			delete(beside, id)
+		}
+	}
+	for i := range hits {
+		take(ps[i].ID - 1)
+		order = append(order, i)
+		take(ps[i].ID + 1)
+	}
+	return order
 }
 
 // passageText is a passage as the model sees it. A line of a document that

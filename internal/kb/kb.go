@@ -275,6 +275,7 @@ type Quote struct {
 // Found is what retrieval has to say about one question.
 type Found struct {
 	Passages   []Passage // best first
+	Context    []Passage // beside the best passages in their documents: for a model to read and cite
 	Quotes     []Quote   // best first; what to quote when no model writes
 	Answerable float64   // 0 to 1, that the knowledge base holds the answer
 	Abstain    bool      // Answerable is too low to answer

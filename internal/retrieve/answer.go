@@ -42,7 +42,7 @@ func (t *Trace) signals() [signals]float32 {
 	g := t.weigher
 	x[sPassage] = share(sum(g.w, p.text|p.title), g.total)
 	if len(t.passages) > 1 {
-		x[sGap] = 1 - share(t.passages[1].bm25, p.bm25)
+		x[sGap] = lead(t.passages[1].bm25, p.bm25)
 	} else {
 		x[sGap] = 1
 	}
@@ -86,7 +86,7 @@ func (t *Trace) signals() [signals]float32 {
 		for _, o := range t.passages[1:n] {
 			rest += o.bm25 / float32(n-1)
 		}
-		x[sStand] = 1 - share(rest, p.bm25)
+		x[sStand] = lead(rest, p.bm25)
 	}
 	if k := t.question.kind; k != Other && k != Thing && k != Yes {
 		x[sKind] = flag(x[sType] > 0) - 0.5
@@ -94,6 +94,10 @@ func (t *Trace) signals() [signals]float32 {
 	x[sTotalCover] = share(sum(g.w, best.terms|t.passages[best.passage].title|t.around(best)), g.total)
 	return x
 }
+
+// lead is how far first is ahead of other, 1 at most. What a model put first
+// may have next to no BM25: it then counts as behind by no more than its all.
+func lead(other, first float32) float32 { return max(-1, 1-share(other, first)) }
 
 // around returns the terms of the sentences beside s.
 func (t *Trace) around(s *sentence) uint64 {

@@ -29,7 +29,7 @@ const windowBytes = 180
 // the pairs and the other chunks each help and cover and title cancel out.
 var rerankWeights = [pFeatures]float32{pFused: 1, pWindow: 0.2, pOthers: 0.2, pPairs: 0.3}
 
-// rerank orders the passages and cuts the best into sentences.
+// rerank orders the passages.
 func (t *Trace) rerank() {
 	docs := map[kb.DocumentID]uint64{}
 	for _, p := range t.passages {
@@ -46,12 +46,10 @@ func (t *Trace) rerank() {
 		p.x[pPairs] = share(g.pairs(p.matches), g.total)
 		p.x[pTitle] = share(sum(g.w, p.title), g.total)
 		p.score = dot(rerankWeights[:], p.x[:])
+		// The rest is about words too: the vectors keep their part.
+		p.score -= t.dense * (p.score - p.x[pFused])
 	}
 	slices.SortStableFunc(t.passages, func(a, b passage) int { return cmp.Compare(b.score, a.score) })
-	for i := range t.passages[:min(len(t.passages), quoteDepth)] {
-		p := &t.passages[i]
-		p.spans = quotable(p.chunk.Text)
-	}
 }
 
 // window returns the largest weight of distinct terms within windowBytes.

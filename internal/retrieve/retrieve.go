@@ -7,7 +7,9 @@ package retrieve
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/lexical"
@@ -36,7 +38,16 @@ type Config struct {
 	// DenseWeight is the part of the cosine in the fused score, by embedding
 	// model; outside 0 to 1 it means DefaultDenseWeight.
 	DenseWeight float32
+	// Rerank orders the best passages anew; nil means they stay as fused.
+	Rerank Reranker
+	// Patience is how long a question waits for the vectors, and again for the
+	// reranker, before it goes on without; 0 means DefaultPatience.
+	Patience time.Duration
 }
+
+// DefaultPatience is several times what embedding a question and reranking
+// fifty passages take, and less than what a visitor waits for a first word.
+const DefaultPatience = 2 * time.Second
 
 // Retriever searches one tenant's knowledge base. It is safe for concurrent use.
 type Retriever struct {
@@ -49,6 +60,9 @@ type Retriever struct {
 func New(store Store, cfg Config) *Retriever {
 	if cfg.CacheBytes <= 0 {
 		cfg.CacheBytes = 64 << 20
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = DefaultPatience
 	}
 	return &Retriever{store: store, cfg: cfg, cache: cache{budget: cfg.CacheBytes}}
 }
@@ -67,8 +81,14 @@ type Result struct {
 	Quotes     []Quote      // best first; none if nothing matches at all
 	Answerable float64      // 0 to 1, calibrated: the quotes answer the question
 	Kind       Kind         // what the question asks for
-	Degraded   bool         // the dense arm failed: these are lexical hits alone
+	Degraded   []string     // what had to be gone without, DegradedVectors and the like; nil if nothing
 }
+
+// Reasons in Result.Degraded.
+const (
+	DegradedVectors = "vectors" // the vectors failed, or some chunks have none yet
+	DegradedRerank  = "rerank"  // the reranker failed: passages are ordered without it
+)
 
 // Answers reports whether the quotes are good enough to be given as the answer
 // without a model.
@@ -119,7 +139,13 @@ func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, erro
 		return t, nil
 	}
 	t.rerank()
+	if err := r.judge(ctx, t, text); err != nil {
+		return nil, fmt.Errorf("rerank: %w", err)
+	}
 	top := t.passages[:min(len(t.passages), quoteDepth)]
+	for i := range top {
+		top[i].spans = quotable(top[i].chunk.Text)
+	}
 	t.sentences = t.question.candidates(top, t.weigher)
 	t.scoreSentences()
 	t.answer = t.signals()
@@ -153,7 +179,12 @@ func (r *Retriever) first(ctx context.Context, t *Trace, text string, k int) err
 	if err != nil {
 		return err
 	}
-	t.degraded = degraded
+	if degraded {
+		t.degraded = []string{DegradedVectors}
+	}
+	if slices.ContainsFunc(hits, func(h hit) bool { return hasVector(h.cosine) }) {
+		t.dense = r.cfg.denseWeight()
+	}
 	ids := make([]kb.ChunkID, len(hits))
 	byID := make(map[kb.ChunkID]hit, len(hits))
 	for i, h := range hits {
@@ -227,7 +258,10 @@ func (t *Trace) result(n int) Result {
 	r.Answerable = float64(logistic(dot(answerWeights[:], t.answer[:])))
 	top := t.passages[0].score
 	for _, p := range t.passages[:min(n, len(t.passages))] {
-		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Cosine: float64(p.cosine), Score: r.Answerable * float64(share(p.score, top))}
+		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Score: r.Answerable * float64(share(p.score, top))}
+		if hasVector(p.cosine) {
+			out.Cosine = float64(p.cosine)
+		}
 		r.Passages = append(r.Passages, out)
 	}
 	r.Quotes = t.quotes(len(r.Passages), r.Answerable)

@@ -291,13 +291,3 @@ func TestConcurrentQuestions(t *testing.T) {
 	}
 	wg.Wait()
 }
-
-func TestNeighboursAreOfTheSameDocument(t *testing.T) {
-	t.Parallel()
-	s := &store{}
-	s.add(t, kb.Chunk{ID: 1, Document: "a", Text: "一"}, kb.Chunk{ID: 2, Document: "a", Text: "二"}, kb.Chunk{ID: 3, Document: "b", Text: "三"})
-	before, after, err := retrieve.New(s, retrieve.Config{}).Neighbours(t.Context(), kb.Chunk{ID: 2, Document: "a"})
-	if err != nil || before == nil || before.ID != 1 || after != nil {
-		t.Errorf("Neighbours = %v, %v, %v, want chunk 1 and none", before, after, err)
-	}
-}

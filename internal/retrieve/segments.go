@@ -187,23 +187,3 @@ func (c *cache) trim() {
 		s.Trim()
 	}
 }
-
-// Neighbours returns the chunks before and after c in its version of the
-// document, as context for a model; nil where there is none.
-func (r *Retriever) Neighbours(ctx context.Context, c kb.Chunk) (before, after *kb.Chunk, err error) {
-	// The chunks of a version have consecutive ids.
-	got, err := r.chunksOf(ctx, []kb.ChunkID{c.ID - 1, c.ID + 1})
-	if err != nil {
-		return nil, nil, fmt.Errorf("neighbours of chunk %d: %w", c.ID, err)
-	}
-	for i, n := range got {
-		switch {
-		case n.Document != c.Document || n.Version != c.Version:
-		case n.ID < c.ID:
-			before = &got[i]
-		default:
-			after = &got[i]
-		}
-	}
-	return before, after, nil
-}

@@ -12,7 +12,8 @@ type Trace struct {
 	stats     lexical.Result
 	passages  []passage // best first
 	sentences []sentence
-	degraded  bool
+	degraded  []string
+	dense     float32          // weight of the vectors in this search
 	answer    [signals]float32 // what the decision to answer rests on
 }
 
