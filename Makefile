@@ -137,8 +137,13 @@ fuzz: ## run each fuzz target for T (20s)
 	done
 
 .PHONY: torture
-torture: ## kill, cut and race the storage for as long as it takes
-	$(GO) test -count=1 -tags torture -run Torture -v -timeout 120m ./...
+torture: ## kill, stop, cut and race the storage for half an hour: KILLS (1200) over a folder and as many over S3, SEEDS (2000)
+	$(GO) test -count=1 -v -timeout 240m ./internal/logvfs -args -crash.kills=$(or $(KILLS),1200) -crash.procs=5 \
+	  -sim.seeds=$(or $(SEEDS),2000) -linear.ops=120000 -big
+	$(GO) test -count=1 ./internal/commitlog ./internal/backup ./internal/tenant ./internal/objstore/...
+	@for f in $(filter internal/commitlog:%,$(fuzzes)); do \
+	  echo "== $$f"; $(GO) test -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(or $(T),60s) "./$${f%%:*}" || exit 1; \
+	done
 
 .PHONY: eval
 eval: ## measure the answers on the sets in the folder DATA

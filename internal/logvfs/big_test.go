@@ -1,3 +1,5 @@
+//go:build unix
+
 package logvfs
 
 import (
@@ -5,13 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
-
-	"github.com/eino-qa/eino-qa/internal/objstore/dir"
 )
 
 var big = flag.Bool("big", false, "run TestADatabaseBeyondTheLockPage, which needs 5 GB of disk; make torture does")
@@ -22,15 +21,12 @@ func TestADatabaseBeyondTheLockPage(t *testing.T) {
 	if !*big {
 		t.Skip("needs -big")
 	}
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "bucket"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	b, err := dir.Open(filepath.Join(root, "bucket"))
+	s := folderStore(t)
+	b, err := s.open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(root, "plain.db")
+	name := filepath.Join(t.TempDir(), "plain.db")
 	c, err := sqlite3.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +66,7 @@ func TestADatabaseBeyondTheLockPage(t *testing.T) {
 	if err := db.Log().WriteDatabase(t.Context(), db.im.head.Lineage, 0, n); err != nil || n.n%pageSize != 0 || n.n < 1<<30 {
 		t.Errorf("plain file of %d bytes, %v", n.n, err)
 	}
-	compareStock(t, root, db, "beyond the lock page")
+	compareStock(t, s, db, "beyond the lock page")
 }
 
 type counted struct {
