@@ -181,6 +181,9 @@ func (s *Store) DeleteDocument(ctx context.Context, id kb.DocumentID) error {
 		if err := bury(c, `SELECT first_chunk, chunks FROM versions WHERE document = ? AND chunks > 0`, id); err != nil {
 			return err
 		}
+		if err := dropVectorsOf(c, id); err != nil {
+			return err
+		}
 		err = c.Exec(`DELETE FROM chunks WHERE id IN (SELECT c.id FROM versions v JOIN chunks c ON c.id BETWEEN v.first_chunk AND v.first_chunk + v.chunks - 1 WHERE v.document = ?)`, id)
 		if err != nil {
 			return err

@@ -2,10 +2,11 @@
 -- Changes only expand for one release (DESIGN §4): add, never rename or drop.
 
 CREATE TABLE meta (
-  key   TEXT PRIMARY KEY, -- schema, min_reader, min_writer, kb_version, next_chunk
+  key   TEXT PRIMARY KEY, -- schema, min_reader, min_writer, kb_version, next_chunk, epoch
   value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO meta VALUES ('schema', 1), ('min_reader', 1), ('min_writer', 1), ('kb_version', 0), ('next_chunk', 1);
+INSERT INTO meta VALUES ('schema', 1), ('min_reader', 1), ('min_writer', 1), ('kb_version', 0), ('next_chunk', 1),
+  ('epoch', 0); -- grows when the database is restored, imported over or undone, as all counters do
 
 CREATE TABLE documents (
   id         TEXT PRIMARY KEY,
@@ -78,6 +79,38 @@ CREATE TABLE dead (
   first INTEGER PRIMARY KEY,
   last  INTEGER NOT NULL
 );
+
+-- Vectors of chunks (package vector). A block holds those of consecutive chunks
+-- of one version in one space, which is <model>/<dimensions>; it never changes.
+-- A block without data is of chunks whose text the model refused. Whether a
+-- chunk counts is not said here: the documents say it.
+CREATE TABLE vector_blocks (
+  id    INTEGER PRIMARY KEY AUTOINCREMENT, -- order of commit: who has read some knows what is new
+  space TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  last  INTEGER NOT NULL,
+  data  BLOB NOT NULL
+);
+-- Which chunks have a vector is read without the vectors.
+CREATE UNIQUE INDEX vector_blocks_chunks ON vector_blocks (space, first, last);
+CREATE TABLE vector_spaces (
+  space    TEXT PRIMARY KEY,
+  since    INTEGER NOT NULL,
+  used_at  INTEGER NOT NULL  -- by a server, noted while there is another space
+) WITHOUT ROWID;
+-- What an index outside this database (Milvus) was given: the vectors of blocks
+-- first to last. pending → live or abandoned → gone.
+CREATE TABLE vector_batches (
+  id         TEXT PRIMARY KEY,
+  space      TEXT NOT NULL,
+  target     TEXT NOT NULL,    -- which index
+  first      INTEGER NOT NULL, -- ids of blocks
+  last       INTEGER NOT NULL,
+  n          INTEGER NOT NULL, -- vectors
+  state      TEXT NOT NULL,    -- pending, live, abandoned
+  epoch      INTEGER NOT NULL, -- meta epoch when it was last counted there
+  created_at INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE sessions (
   owner      TEXT NOT NULL,   -- key and user; '' = public
