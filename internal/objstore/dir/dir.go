@@ -32,6 +32,8 @@ type Bucket struct {
 	root string
 	// hook, for tests, is told of every step that a power cut could undo.
 	hook func(step, path string)
+	// fsync is (*os.File).Sync; tests see what really went through it.
+	fsync func(*os.File) error
 
 	mu      sync.Mutex
 	folders map[string]*folder // open folders by path below root; "" is root
@@ -70,7 +72,7 @@ func Open(root string) (*Bucket, error) {
 		return nil, fmt.Errorf("open folder bucket: %w", trouble(err))
 	}
 	f.refs = 1 // root stays open until Close
-	return &Bucket{root: abs, folders: map[string]*folder{"": f}}, nil
+	return &Bucket{root: abs, fsync: (*os.File).Sync, folders: map[string]*folder{"": f}}, nil
 }
 
 // makeRoot makes abs and its parents durably.
@@ -162,7 +164,7 @@ func (b *Bucket) Check(ctx context.Context) error {
 		return linkError(b.root, err)
 	}
 	defer f.root.Remove(to)
-	if err := f.dir.Sync(); err != nil {
+	if err := b.fsync(f.dir); err != nil {
 		return fmt.Errorf("fsync folder %s: %w; choose a file system that can, or S3", b.root, err)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 
 // disk models what a power cut leaves: of a folder's entries those that were
 // there when its last fsync began, of a file what was fsynced. It is fed by the
-// hooks of all buckets on one folder.
+// hooks and the fsyncs of all buckets on one folder.
 type disk struct {
 	root string
 
@@ -31,6 +31,25 @@ type disk struct {
 
 func newDisk(root string) *disk {
 	return &disk{root: root, syncing: map[string][]string{}, durable: map[string]bool{}, files: map[string]bool{}}
+}
+
+// fsync returns the fsync of one process.
+func (d *disk) fsync(process int) func(*os.File) error {
+	return func(h *os.File) error {
+		path, err := filepath.Rel(d.root, h.Name())
+		if err != nil {
+			return err
+		}
+		if path = filepath.ToSlash(path); path == "." {
+			path = ""
+		}
+		d.step(process, "sync begins", path)
+		err = h.Sync()
+		if err == nil {
+			d.step(process, "sync ends", path)
+		}
+		return err
+	}
 }
 
 // hook returns the hook of one process.
@@ -49,16 +68,15 @@ func (d *disk) step(process int, step, path string) {
 		if !d.files[temp] {
 			d.early = append(d.early, path)
 		}
-	case step == "sync file":
-		_, name := split(path)
-		d.files[name] = true
 	case step == "sync begins":
 		d.syncing[run] = nil
 		entries, _ := os.ReadDir(filepath.Join(d.root, filepath.FromSlash(path)))
 		for _, e := range entries {
 			d.syncing[run] = append(d.syncing[run], join(path, e.Name()))
 		}
-	case step == "sync folder":
+	case step == "sync ends":
+		_, name := split(path)
+		d.files[name] = true // if it is a file
 		for _, entry := range d.syncing[run] {
 			d.durable[entry] = true
 		}
@@ -89,7 +107,7 @@ func openOn(t *testing.T, root string, d *disk) *Bucket {
 	t.Cleanup(func() { b.Close() })
 	if d != nil {
 		d.processes++
-		b.hook = d.hook(d.processes)
+		b.hook, b.fsync = d.hook(d.processes), d.fsync(d.processes)
 	}
 	return b
 }

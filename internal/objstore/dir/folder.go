@@ -205,14 +205,12 @@ func (b *Bucket) syncFolder(f *folder) error {
 	f.started++
 	mine := f.started
 	f.startMu.Unlock()
-	b.note("sync begins", f.path)
-	if err := f.dir.Sync(); err != nil {
+	if err := b.fsync(f.dir); err != nil {
 		broken := objstore.Trouble(objstore.ErrDown, fmt.Errorf("fsync of folder %q in %s: %w; nothing more is read or written here until the disk was checked and the service restarted", f.path, b.root, err))
 		b.broken.CompareAndSwap(nil, &broken)
 		return broken
 	}
 	f.done = mine
-	b.note("sync folder", f.path)
 	return nil
 }
 

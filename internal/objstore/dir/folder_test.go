@@ -55,10 +55,11 @@ func TestWriterWhoseTemporaryFileWasSweptStoresNothing(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	b := openOn(t, root, nil)
-	b.hook = func(step, path string) {
-		if step == "sync file" {
-			os.Remove(filepath.Join(root, filepath.FromSlash(path)))
+	b.fsync = func(h *os.File) error {
+		if isTemp(filepath.Base(h.Name())) {
+			os.Remove(h.Name())
 		}
+		return h.Sync()
 	}
 	if _, err := b.Create(t.Context(), "t/a", strings.NewReader("x")); err == nil {
 		t.Error("Create = nil")

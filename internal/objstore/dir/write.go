@@ -131,10 +131,9 @@ func (b *Bucket) writeTemp(ctx context.Context, f *folder, temp string, body io.
 			return nil, fmt.Errorf("write: %w", trouble(err))
 		}
 	}
-	if err := h.Sync(); err != nil {
+	if err := b.fsync(h); err != nil {
 		return nil, fmt.Errorf("fsync: %w", trouble(err))
 	}
-	b.note("sync file", join(f.path, temp))
 	if err := ctx.Err(); err != nil { // the last moment at which nothing has happened
 		return nil, err
 	}
@@ -226,10 +225,8 @@ func (b *Bucket) syncPath(path string) error {
 		return trouble(err)
 	}
 	defer d.Close()
-	b.note("sync begins", path)
-	if err := d.Sync(); err != nil {
+	if err := b.fsync(d); err != nil {
 		return trouble(err)
 	}
-	b.note("sync folder", path)
 	return nil
 }
