@@ -23,8 +23,8 @@ type answers struct {
 	engine *chat.Engine
 }
 
-func openAnswers(cfg config.Config, log *slog.Logger) (x answers, err error) {
-	if x.models, err = openModels(cfg); err != nil {
+func openAnswers(cfg config.Config, m meter, log *slog.Logger) (x answers, err error) {
+	if x.models, err = openModels(cfg, m); err != nil {
 		return x, err
 	}
 	x.engine = chat.New(chat.Config{
@@ -100,7 +100,7 @@ func (x answers) close() {
 
 // openModels returns the client of the models that settings name, nil without
 // any. It asks nobody.
-func openModels(cfg config.Config) (*llm.Client, error) {
+func openModels(cfg config.Config, m meter) (*llm.Client, error) {
 	d := cfg.DashScope
 	if !d.Models() {
 		return nil, nil //nolint:nilnil // no models is no error
@@ -117,6 +117,9 @@ func openModels(cfg config.Config) (*llm.Client, error) {
 	}
 	return llm.New(llm.Config{
 		BaseURL: d.BaseURL, APIKey: d.APIKey.Reveal(), Timeout: d.Timeout, MaxRetries: retries,
+		Observe: func(_ context.Context, u llm.Usage) {
+			m.Model(string(u.Op), ending(u.Err), u.Duration, u.Prompt, u.Completion)
+		},
 		Chat: endpoint(d.Chat(), d.ChatModel), Embedding: endpoint(d.Embed(), d.EmbedModel), Rerank: endpoint(d.Rerank(), d.RerankModel),
 	})
 }

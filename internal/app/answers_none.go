@@ -15,7 +15,7 @@ import (
 // answers stands for the parts that this build was made without.
 type answers struct{}
 
-func openAnswers(config.Config, *slog.Logger) (answers, error) { return answers{}, nil }
+func openAnswers(config.Config, meter, *slog.Logger) (answers, error) { return answers{}, nil }
 
 func (answers) of(kb.TenantID, *Tenant) api.Chat { return silent{} }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/console"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/logvfs"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/store"
 	"github.com/eino-qa/eino-qa/internal/tenant"
@@ -42,33 +44,27 @@ type App struct {
 	settings settings
 	rootKey  string // the generated key, if this process was the one to generate it
 
-	meter   api.Meter                    // counts what the routes do; nil = nobody
+	meter   meter                        // counts what the parts do
+	scrape  http.Handler                 // shows it; nil where nothing scrapes
 	traceID func(context.Context) string // names a request as the platform does; nil = at random
 
 	lately *tenantSet
 }
 
-// Open opens the store and makes the first root key if nobody has. It makes no
-// connection that it does not need at once.
-func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	b, folder, err := openBucket(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	return openOn(ctx, cfg, log, b, folder)
-}
-
 // openOn is Open on a bucket that was opened before; folder tells a folder
 // from object storage.
-func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, b objstore.Bucket, folder bool) (*App, error) {
-	a := &App{cfg: cfg, log: log, bucket: b, folder: folder, lately: newTenantSet()}
+func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder bool) (*App, error) {
+	b = objstore.Observed(b, m.Object)
+	a := &App{cfg: cfg, log: log, meter: m, bucket: b, folder: folder, lately: newTenantSet()}
 	var err error
-	if a.answers, err = openAnswers(cfg, log); err != nil {
+	if a.answers, err = openAnswers(cfg, m, log); err != nil {
 		return nil, err
 	}
 	a.tenants = tenant.NewRegistry(tenant.Config{
 		Bucket: a.bucket, Folder: folder, Schema: store.Schema, CacheBytes: int64(cfg.Database.CacheSize),
-		Alarm: func(err error) { log.Error("the store breaks its promises", "error", err) },
+		Alarm:     func(err error) { log.Error("the store breaks its promises", "error", err) },
+		Committed: m.Commit,
+		Event:     func(e logvfs.Event) { m.Storage(string(e)) },
 	})
 	if err := a.bootstrap(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -197,7 +193,7 @@ func (a *App) Handler() (*api.Server, error) {
 		ChatPerMinute: a.cfg.RateLimit.ChatPerMinute, PublicMinute: a.cfg.RateLimit.PublicPerMinute,
 		RequestTime: a.cfg.Server.RequestTimeout, Concurrent: a.cfg.Server.MaxConcurrentRequests, SlowRequest: a.cfg.Logging.SlowRequest,
 		HandoffTime: a.cfg.Handoff.Timeout, Models: a.answers.catalogue(),
-		Meter: a.meter, TraceID: a.traceID,
+		Meter: a.meter, Scrape: a.scrape, TraceID: a.traceID,
 	}
 	if a.cfg.PublicChat() {
 		cfg.PublicTenants = []kb.TenantID{kb.DefaultTenant}

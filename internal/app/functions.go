@@ -110,11 +110,11 @@ func (f *Function) open(ctx context.Context) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := openOn(ctx, f.cfg, f.log.Logger, b, folder)
+	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder)
 	if err != nil {
 		return nil, err
 	}
-	a.meter, a.traceID = f.meter, requestID
+	a.traceID = requestID
 	if f.cfg.Security.RootKey.Reveal() == "" && len(f.cfg.Security.APIKeys) == 0 {
 		f.log.WarnContext(ctx, "no key is set: nobody can manage keys and tenants; set ROOT_KEY")
 	}

@@ -94,8 +94,8 @@ func (c *checker) decide(end bool) bool {
 		return true
 	case !end && (strings.HasPrefix(verdictAnswer, upper) || strings.HasPrefix(upper, verdictNone) && len(text) == len(verdictNone)):
 		return false // not enough yet
-	case text == "":
-		c.verdict, c.held = verdictNone, ""
+	case text == "": // neither word: it said nothing
+		c.verdict, c.held = verdictAnswer, ""
 		return false
 	}
 	c.verdict, c.held = verdictAnswer, text // it forgot the word

@@ -278,8 +278,12 @@ func (a *answer) deliver(text string, sources []kb.Citation) error {
 
 // conclude weighs the whole answer: what has no support goes.
 func (a *answer) conclude(c *checker) error {
-	if c.verdict == verdictNone || len(c.sentences) == 0 {
+	switch {
+	case c.verdict == verdictNone:
 		return a.abstain()
+	case len(c.sentences) == 0: // it said nothing at all
+		a.degrade(degradedUnsupported)
+		return a.quotesInstead()
 	}
 	c.attribute()
 	if c.err != nil {

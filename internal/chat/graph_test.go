@@ -102,7 +102,7 @@ func TestLies(t *testing.T) {
 		"a foreign address does not":              {"ANSWER\n台灯保修 24 个月 [1]。保修说明见 https://evil.example/x [1]。", "台灯保修 24 个月 [1]。"},
 		"a number in Han characters counts":       {"ANSWER\n支付宝即时到账，银行卡支持 24 家银行 [2]。", "支付宝即时到账，银行卡支持 24 家银行 [1]。"},
 		"all of it is invented":                   {"ANSWER\n火星基地明年开放旅游，欢迎报名 [1]。", ""},
-		"nothing at all":                          {"", textsZh().unknown},
+		"nothing at all":                          {"", ""},
 		"markers are missing":                     {"ANSWER\n台灯保修 24 个月。", "台灯保修 24 个月。[1]"},
 		"markers of another shape":                {"ANSWER\n台灯保修 24 个月【1】。", "台灯保修 24 个月[1]。"},
 		"steps may be numbered":                   {"ANSWER\n1. 打开“我的订单” [1]\n2. 点击“申请售后” [1]", "1. 打开“我的订单” [1]\n2. 点击“申请售后” [1]"},

@@ -39,6 +39,9 @@ type Config struct {
 	MaxOpen int
 	// Event counts what happens beneath; may be nil.
 	Event func(logvfs.Event)
+	// Committed is told of every finished Commit: ok, or how it failed, and how
+	// long it took; may be nil.
+	Committed func(outcome string, took time.Duration)
 	// Alarm is told what must never happen; may be nil.
 	Alarm func(error)
 	// RunTwice runs every Commit function twice and discards the first run: a
@@ -90,7 +93,27 @@ func (h *Handle) Commit(ctx context.Context, key string, fn func(*Conn) error) e
 		return err
 	}
 	defer h.reg.release(e)
-	return h.reg.commit(ctx, e, key, fn)
+	began := time.Now()
+	err = h.reg.commit(ctx, e, key, fn)
+	if told := h.reg.cfg.Committed; told != nil {
+		told(outcome(err), time.Since(began))
+	}
+	return err
+}
+
+// outcome is a word for how a commit ended, for metrics.
+func outcome(err error) string {
+	switch kind := kb.KindOf(err); {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, ErrCommitted):
+		return "repeated"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "canceled"
+	case kind == kb.Internal, kind == kb.Unavailable:
+		return "error"
+	}
+	return "refused" // by the function itself
 }
 
 func (r *Registry) commit(ctx context.Context, e *entry, key string, fn func(*Conn) error) error {

@@ -9,6 +9,7 @@ package emf
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -29,13 +30,14 @@ type Meter struct {
 	embedded bool
 
 	mu    sync.Mutex
-	lines []line
+	lines []*line
+	at    map[string]*line // the open line of a set of labels and metrics
 }
 
 // line is metrics that share their labels.
 type line struct {
-	labels  map[string]string
-	metrics []metric
+	labels map[string]string
+	series []series
 }
 
 type metric struct {
@@ -43,6 +45,12 @@ type metric struct {
 	unit   string // of CloudWatch
 	labels []string
 	value  float64
+}
+
+// series is the values of one metric on a line.
+type series struct {
+	metric
+	values []float64
 }
 
 // Units of CloudWatch (MetricDatum of its API).
@@ -53,6 +61,10 @@ const (
 
 // maxLines bounds what one Flush may write, and what is kept if nobody calls it.
 const maxLines = 100
+
+// maxValues is how many values a metric may have on one line, by the
+// specification of the embedded metric format.
+const maxValues = 100
 
 // New returns a Meter that writes to out, which takes whole lines at a time.
 func New(out io.Writer, platform string) *Meter {
@@ -65,8 +77,28 @@ func (m *Meter) add(labels map[string]string, metrics ...metric) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.lines) < maxLines {
-		m.lines = append(m.lines, line{labels, metrics})
+	id := fmt.Sprint(labels, metrics[0].name) // a map is printed in the order of its keys
+	l := m.at[id]
+	if l == nil || len(l.series[len(metrics)-1].values) == maxValues { // counts come first, and are summed
+		if len(m.lines) == maxLines {
+			return
+		}
+		l = &line{labels: labels, series: make([]series, len(metrics))}
+		for i, x := range metrics {
+			l.series[i].metric = x
+		}
+		m.lines = append(m.lines, l)
+		if m.at == nil {
+			m.at = map[string]*line{}
+		}
+		m.at[id] = l
+	}
+	for i, x := range metrics {
+		if have := l.series[i].values; x.unit == count && len(have) > 0 {
+			have[0] += x.value
+			continue
+		}
+		l.series[i].values = append(l.series[i].values, x.value)
 	}
 }
 
@@ -81,7 +113,7 @@ func (m *Meter) Flush() {
 	for _, l := range m.lines {
 		_, _ = m.out.Write(m.encode(l, time.Now()))
 	}
-	m.lines = m.lines[:0]
+	m.lines, m.at = nil, nil
 }
 
 // directive tells CloudWatch which fields of a line are metrics
@@ -94,14 +126,17 @@ type directive struct {
 
 type definition struct{ Name, Unit string }
 
-func (m *Meter) encode(l line, now time.Time) []byte {
+func (m *Meter) encode(l *line, now time.Time) []byte {
 	doc := map[string]any{}
 	for k, v := range l.labels {
 		doc[k] = v
 	}
 	var ds []directive
-	for _, x := range l.metrics {
-		doc[x.name] = x.value
+	for _, x := range l.series {
+		doc[x.name] = x.values
+		if len(x.values) == 1 {
+			doc[x.name] = x.values[0]
+		}
 		i := slices.IndexFunc(ds, func(d directive) bool { return slices.Equal(d.Dimensions[0], x.labels) })
 		if i < 0 {
 			i = len(ds)
@@ -159,4 +194,41 @@ func (m *Meter) Document(outcome string) { m.one("documents_total", "outcome", o
 
 func (m *Meter) one(name, label, value string) {
 	m.add(map[string]string{label: value}, metric{name, count, []string{label}, 1})
+}
+
+// Commit observes one transaction of a tenant.
+func (m *Meter) Commit(outcome string, took time.Duration) {
+	m.add(map[string]string{"outcome": outcome},
+		metric{"commits_total", count, []string{"outcome"}, 1}, metric{"commit_duration_seconds", seconds, []string{}, took.Seconds()})
+}
+
+// Storage counts one event of the commit log; see package metrics.
+func (m *Meter) Storage(event string) { m.one("storage_events_total", "event", event) }
+
+// Object observes one request to the object store.
+func (m *Meter) Object(op, outcome string, took time.Duration) {
+	m.add(map[string]string{"op": op, "outcome": outcome},
+		metric{"object_requests_total", count, []string{"op", "outcome"}, 1},
+		metric{"object_request_duration_seconds", seconds, []string{"op"}, took.Seconds()})
+}
+
+// Model observes one call to a model; see package metrics.
+func (m *Meter) Model(kind, outcome string, took time.Duration, tokensIn, tokensOut int) {
+	m.add(map[string]string{"kind": kind, "outcome": outcome},
+		metric{"model_requests_total", count, []string{"kind", "outcome"}, 1},
+		metric{"model_request_duration_seconds", seconds, []string{"kind"}, took.Seconds()})
+	for direction, n := range map[string]int{"in": tokensIn, "out": tokensOut} {
+		m.add(map[string]string{"kind": kind, "direction": direction},
+			metric{"model_tokens_total", count, []string{"kind", "direction"}, float64(max(n, 0))})
+	}
+}
+
+// Retrieval observes one search: lexical, vector, rerank or all.
+func (m *Meter) Retrieval(channel string, took time.Duration) {
+	m.add(map[string]string{"channel": channel}, metric{"retrieval_duration_seconds", seconds, []string{"channel"}, took.Seconds()})
+}
+
+// Milvus observes one call.
+func (m *Meter) Milvus(op string, took time.Duration) {
+	m.add(map[string]string{"op": op}, metric{"milvus_query_duration_seconds", seconds, []string{"op"}, took.Seconds()})
 }

@@ -24,6 +24,12 @@ func observe(m interface {
 	Answer(route, outcome string)
 	Degraded(mode string)
 	Document(outcome string)
+	Commit(outcome string, took time.Duration)
+	Storage(event string)
+	Object(op, outcome string, took time.Duration)
+	Model(kind, outcome string, took time.Duration, tokensIn, tokensOut int)
+	Retrieval(channel string, took time.Duration)
+	Milvus(op string, took time.Duration)
 },
 ) {
 	m.Request("GET", "/health", 200, 20*time.Millisecond, 10*time.Millisecond, false)
@@ -32,6 +38,12 @@ func observe(m interface {
 	m.Answer("knowledge", "quoted")
 	m.Degraded("lexical")
 	m.Document("ready")
+	m.Commit("ok", 20*time.Millisecond)
+	m.Storage("alarm")
+	m.Object("get", "ok", time.Millisecond)
+	m.Model("chat", "ok", time.Second, 100, 20)
+	m.Retrieval("lexical", time.Millisecond)
+	m.Milvus("search", time.Millisecond)
 }
 
 func TestALineIsAsCloudWatchReadsIt(t *testing.T) {
@@ -88,18 +100,21 @@ func TestNamesAreThoseOfMetrics(t *testing.T) {
 		for _, d := range doc.AWS.CloudWatchMetrics {
 			for _, x := range d.Metrics {
 				n++
-				series := "(?m)^" + x.Name + "(_sum)?{"
+				series, end := "(?m)^"+x.Name+"(_sum)?{", "}"
+				if len(d.Dimensions[0]) == 0 {
+					series, end = "(?m)^"+x.Name+"(_sum)? ", ""
+				}
 				for _, label := range slices.Sorted(slices.Values(d.Dimensions[0])) { // as scraped
 					series += label + `="` + regexp.QuoteMeta(fields[label].(string)) + `",?`
 				}
-				if !regexp.MustCompile(series + "}").MatchString(scraped) {
+				if !regexp.MustCompile(series + end).MatchString(scraped) {
 					t.Errorf("nothing scraped matches %s", series)
 				}
 			}
 		}
 	}
-	if n != 10 {
-		t.Errorf("%d metrics, want 10", n)
+	if n != 21 {
+		t.Errorf("%d metrics, want 21", n)
 	}
 }
 
@@ -132,6 +147,12 @@ func TestNobodyFlushes(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if len(m.lines) != 1 || m.lines[0].series[0].values[0] != 4000 {
+		t.Errorf("%d lines kept, want one of 4000", len(m.lines))
+	}
+	for range 2 * maxLines * maxValues {
+		m.Milvus("search", time.Millisecond)
+	}
 	if len(m.lines) != maxLines {
 		t.Errorf("%d lines kept, want %d", len(m.lines), maxLines)
 	}

@@ -48,6 +48,7 @@ type Metrics struct {
 	documents   *prometheus.CounterVec
 	commits     *prometheus.CounterVec
 	commitTime  prometheus.Histogram
+	storage     *prometheus.CounterVec
 	objects     *prometheus.CounterVec
 	objectTime  *prometheus.HistogramVec
 }
@@ -76,6 +77,7 @@ func New(version string) *Metrics {
 		commitTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "commit_duration_seconds", Help: "Time of one transaction, the store's answer included.", Buckets: workBuckets,
 		}),
+		storage:    counter("storage_events_total", "What the commit log met; an alarm needs an operator.", "event"),
 		objects:    counter("object_requests_total", "Requests to the object store.", "op", "outcome"),
 		objectTime: histogram("object_request_duration_seconds", "Time of one request to the object store.", workBuckets, "op"),
 	}
@@ -85,7 +87,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.requests, m.duration, m.firstByte, m.stream, m.inFlight, m.limited, m.answers, m.degraded, m.retrieval, m.milvus,
-		m.modelCalls, m.modelTime, m.modelTokens, m.cache, m.documents, m.commits, m.commitTime, m.objects, m.objectTime, build,
+		m.modelCalls, m.modelTime, m.modelTokens, m.cache, m.documents, m.commits, m.commitTime, m.storage, m.objects, m.objectTime, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -217,7 +219,8 @@ func (m *Metrics) Document(outcome string) {
 	}
 }
 
-// Commit observes one transaction of a tenant: ok, lost, refused or error.
+// Commit observes one transaction of a tenant: ok, repeated, refused,
+// canceled or error.
 func (m *Metrics) Commit(outcome string, took time.Duration) {
 	if m == nil {
 		return
@@ -233,4 +236,12 @@ func (m *Metrics) Object(op, outcome string, took time.Duration) {
 	}
 	m.objects.WithLabelValues(op, outcome).Inc()
 	m.objectTime.WithLabelValues(op).Observe(took.Seconds())
+}
+
+// Storage counts one event of the commit log: commit, conflict, reload, unknown,
+// untidy, alarm.
+func (m *Metrics) Storage(event string) {
+	if m != nil {
+		m.storage.WithLabelValues(event).Inc()
+	}
 }
