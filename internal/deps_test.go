@@ -35,6 +35,7 @@ var own = map[string]string{
 	"internal/llm/llmtest":         "",
 	"internal/llm/llmtest/standin": "llm/llmtest",
 	"internal/milvus":              "kb",
+	"internal/milvus/milvustest":   "",
 	"internal/console":             "",
 
 	// Storage, bottom up.
@@ -49,6 +50,7 @@ var own = map[string]string{
 	"internal/objstore/oss":          "kb objstore objstore/ranges objstore/transport",
 	"internal/objstore/objstoretest": "kb objstore",
 	"internal/commitlog":             "kb objstore",
+	"internal/commitlog/mutate":      "",
 	"internal/logvfs":                "kb objstore commitlog",
 	"internal/tenant":                "kb objstore commitlog logvfs",
 	"internal/store":                 "kb tenant",
@@ -105,9 +107,10 @@ var foreign = map[string]string{
 	"github.com/cloudwego/":               "chat llm",
 	"github.com/goccy/go-yaml":            "config",
 	"github.com/google/go-cmp":            "objstore/objstoretest llm/llmtest",
+	"github.com/grpc-ecosystem/":          "milvus",
 	"github.com/kljensen/snowball":        "lexical",
 	"github.com/ledongthuc/pdf":           "parse parse/pdf",
-	"github.com/milvus-io/":               "milvus",
+	"github.com/milvus-io/":               "milvus milvus/milvustest",
 	"github.com/ncruces/go-sqlite3":       "logvfs store tenant",
 	"github.com/pierrec/lz4/":             "commitlog",
 	"github.com/prometheus/client_golang": "telemetry/metrics",
@@ -115,7 +118,7 @@ var foreign = map[string]string{
 	"github.com/superfly/ltx":             "commitlog logvfs backup",
 	"github.com/xuri/excelize/":           "parse",
 	"github.com/yuin/goldmark":            "parse",
-	"google.golang.org/grpc":              "milvus",
+	"google.golang.org/grpc":              "milvus milvus/milvustest",
 }
 
 // TestImports fails when a package imports one it must not know.
