@@ -35,6 +35,7 @@ var own = map[string]string{
 	"internal/llm/llmtest":         "",
 	"internal/llm/llmtest/standin": "llm/llmtest",
 	"internal/milvus":              "kb",
+	"internal/vector":              "kb",
 	"internal/milvus/milvustest":   "",
 	"internal/console":             "",
 
