@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -17,7 +18,8 @@ import (
 type conn struct {
 	*sqlite3.Conn
 	f      *file
-	inside bool // a closure is running: it must not end the transaction
+	opened *atomic.Int64 // of the DB
+	inside bool          // a closure is running: it must not end the transaction
 }
 
 // connMemory bounds one connection's memory: large results and sorts live in
@@ -37,7 +39,8 @@ func (db *DB) open(ctx context.Context, im *image, v *view, writer bool) (*conn,
 	if err != nil {
 		return nil, fmt.Errorf("open connection: %w", errors.Join(err, f.err))
 	}
-	c := &conn{Conn: sc, f: f}
+	db.opened.Add(1)
+	c := &conn{Conn: sc, f: f, opened: &db.opened}
 	if err := db.prepare(c); err != nil {
 		c.Close()
 		if f.err == nil && ctx.Err() == nil {
@@ -167,5 +170,6 @@ func (c *conn) Close() {
 	for _, s := range slices.Collect(c.Stmts()) {
 		_ = s.Close() // repeats the error of its last step
 	}
+	c.opened.Add(-1)
 	_ = c.Conn.Close() // fails only for blobs left open, which the contract of Read forbids
 }

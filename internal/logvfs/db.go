@@ -69,6 +69,7 @@ type DB struct {
 	vfsName string
 	conns   atomic.Uint64
 	tidied  atomic.Uint64 // the last commit that was compacted on the way
+	opened  atomic.Int64  // connections
 
 	mu     sync.Mutex
 	im     *image // nil: to be loaded
@@ -267,6 +268,32 @@ func (db *DB) Close() error {
 	}
 	vfs.Unregister(db.vfsName)
 	return nil
+}
+
+// What an open database takes. With the service's schema 195 KiB at rest and
+// 315 KiB for each of two connections were measured with few statements
+// prepared (BenchmarkSleepingTenants of package tenant, 200 tenants).
+const (
+	connBytes   = 384 << 10 // a connection with its prepared statements
+	handleBytes = 32 << 10  // the rest, without pages
+	// smallPages is up to how many pages count: those of a larger database are
+	// the cache's business, and loading them again would cost too much.
+	smallPages = 256
+)
+
+// Bytes estimates what closing db would give back: all of it for a small
+// database, not more than a mebibyte of the pages of a large one. Conns is how
+// much of that Rest would.
+func (db *DB) Bytes() (all, conns int64) {
+	db.mu.Lock()
+	im := db.im
+	db.mu.Unlock()
+	conns = db.opened.Load() * connBytes
+	all = handleBytes + conns
+	if im != nil {
+		all += int64(min(im.current().commit, smallPages)) * pageBytes
+	}
+	return all, conns
 }
 
 // Rest closes the connections that nobody uses, which are most of what an idle

@@ -8,9 +8,9 @@ import "github.com/eino-qa/eino-qa/internal/kb"
 func (r *Registry) Forget(id kb.TenantID) {
 	r.mu.Lock()
 	e := r.entries[id]
-	delete(r.entries, id)
 	unused := false
 	if e != nil {
+		r.drop(e)
 		e.gone = true
 		unused = e.refs == 0
 	}

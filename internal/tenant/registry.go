@@ -1,10 +1,10 @@
 package tenant
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -13,19 +13,25 @@ import (
 	"github.com/eino-qa/eino-qa/internal/logvfs"
 )
 
-// Registry holds the open databases of this process: those in use, and the
-// MaxOpen used last.
+// Registry holds the open databases of this process: those in use, and of the
+// others those used last, as far as OpenBytes goes. It has no goroutine: what
+// sleeps asks the store for nothing.
 type Registry struct {
 	cfg   Config
 	cache *logvfs.Cache
 
 	mu      sync.Mutex
 	entries map[kb.TenantID]*entry
+	order   list.List // of those that are open, the one used last in front
+	bytes   int64     // that they take
+	idle    int64     // of these, the connections
 }
 
 const (
 	defaultCacheBytes = 64 << 20
-	defaultMaxOpen    = 32
+	// Half of what BenchmarkSleepingTenants may take, less what a process
+	// takes anyway: some 40 small tenants in use, 150 at rest.
+	defaultOpenBytes = 24 << 20
 )
 
 // NewRegistry returns a registry that has nothing open. It asks the store for
@@ -34,8 +40,8 @@ func NewRegistry(cfg Config) *Registry {
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = defaultCacheBytes
 	}
-	if cfg.MaxOpen == 0 {
-		cfg.MaxOpen = defaultMaxOpen
+	if cfg.OpenBytes == 0 {
+		cfg.OpenBytes = defaultOpenBytes
 	}
 	return &Registry{cfg: cfg, cache: logvfs.NewCache(cfg.CacheBytes), entries: map[kb.TenantID]*entry{}}
 }
@@ -47,11 +53,23 @@ type entry struct {
 	db    *logvfs.DB
 	err   error
 
-	refs int       // guarded by Registry.mu
-	gone bool      // forgotten: the last user closes it; guarded by Registry.mu
-	used time.Time // guarded by Registry.mu
+	// Guarded by Registry.mu.
+	refs        int
+	gone        bool          // forgotten: the last user closes it
+	place       *list.Element // in Registry.order; nil before the first release
+	bytes, idle int64         // that it took when it was last used; idle is the part of its connections
 
 	conns sync.Map // *sqlite3.Conn → *Conn
+}
+
+// opened reports whether e.db can be used.
+func (e *entry) opened() bool {
+	select {
+	case <-e.ready:
+		return e.db != nil
+	default:
+		return false
+	}
 }
 
 // conn is what is kept for one connection.
@@ -151,9 +169,7 @@ func (r *Registry) open(ctx context.Context, e *entry, create bool) {
 	if e.err != nil {
 		e.err = notFound(e.id, e.err)
 		r.mu.Lock()
-		if r.entries[e.id] == e {
-			delete(r.entries, e.id)
-		}
+		r.drop(e)
 		r.mu.Unlock()
 	}
 }
@@ -168,38 +184,76 @@ func (r *Registry) begin(ctx context.Context, id kb.TenantID, cfg commitlog.Conf
 	return err
 }
 
-// release gives e back and closes what has been unused longest while too many
-// are open.
+// release gives e back, and memory where there is too much in use.
 func (r *Registry) release(e *entry) {
 	r.mu.Lock()
 	e.refs--
-	e.used = time.Now()
-	var closing []*entry
-	if e.gone && e.refs == 0 && e.db != nil {
+	var resting, closing []*entry
+	switch {
+	case !e.opened():
+	case e.gone && e.refs == 0:
 		closing = append(closing, e)
-	}
-	for len(r.entries) > r.cfg.MaxOpen {
-		victim := r.oldest()
-		if victim == nil {
-			break
-		}
-		delete(r.entries, victim.id)
-		closing = append(closing, victim)
+	case !e.gone:
+		r.weigh(e)
+		resting, closing = r.shrink()
 	}
 	r.mu.Unlock()
+	for _, v := range resting {
+		v.db.Rest()
+	}
 	for _, v := range closing {
 		v.db.Close()
 	}
 }
 
-// oldest is the entry that nobody uses and was used before all others.
-func (r *Registry) oldest() (found *entry) {
-	for _, e := range r.entries {
-		if e.refs == 0 && (found == nil || e.used.Before(found.used)) {
-			found = e
+// weigh notes that e was used now and what it takes; r.mu is held.
+func (r *Registry) weigh(e *entry) {
+	if e.place == nil {
+		e.place = r.order.PushFront(e)
+	} else {
+		r.order.MoveToFront(e.place)
+	}
+	bytes, idle := e.db.Bytes()
+	r.count(e, bytes, idle)
+}
+
+// shrink chooses what has to rest and what has to be closed; r.mu is held.
+// Connections may take half of the budget, so that many at rest do not cost
+// those at work theirs.
+func (r *Registry) shrink() (resting, closing []*entry) {
+	for at := r.order.Back(); at != nil && r.idle > r.cfg.OpenBytes/2; at = at.Prev() {
+		if e := at.Value.(*entry); e.refs == 0 && e.idle > 0 {
+			r.count(e, e.bytes-e.idle, 0)
+			resting = append(resting, e)
 		}
 	}
-	return found
+	for at := r.order.Back(); at != nil && r.bytes > r.cfg.OpenBytes; {
+		e := at.Value.(*entry)
+		at = at.Prev() // of e, before it leaves
+		if e.refs == 0 {
+			r.drop(e)
+			closing = append(closing, e)
+		}
+	}
+	return resting, closing
+}
+
+// count notes what e takes; r.mu is held.
+func (r *Registry) count(e *entry, bytes, idle int64) {
+	r.bytes, r.idle = r.bytes-e.bytes+bytes, r.idle-e.idle+idle
+	e.bytes, e.idle = bytes, idle
+}
+
+// drop takes e out of the registry; r.mu is held. Who has it still may use it.
+func (r *Registry) drop(e *entry) {
+	if r.entries[e.id] == e {
+		delete(r.entries, e.id)
+	}
+	if e.place != nil {
+		r.order.Remove(e.place)
+		e.place = nil
+		r.count(e, 0, 0)
+	}
 }
 
 // Close closes every database. Nothing may use a handle after it.
@@ -211,7 +265,7 @@ func (r *Registry) Close() error {
 		if e.db != nil {
 			e.db.Close()
 		}
-		delete(r.entries, id)
+		r.drop(r.entries[id])
 	}
 	return nil
 }

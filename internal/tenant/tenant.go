@@ -34,9 +34,12 @@ type Config struct {
 	Schema func(kb.TenantID, *Conn) error
 	// CacheBytes bounds the pages of all open databases together; 0 = 64 MiB.
 	CacheBytes int64
-	// MaxOpen bounds how many databases stay open unused; 0 = 32. One costs
-	// about 2 MB, and opening a small one again a few round trips.
-	MaxOpen int
+	// OpenBytes bounds what the open databases take with their connections,
+	// and with the pages of small ones; 0 = 24 MiB. Beyond it those used
+	// longest ago lose their connections, which are back in a millisecond,
+	// and then are closed: a few round trips bring one back. What is in use
+	// stays, whatever it takes.
+	OpenBytes int64
 	// Event counts what happens beneath; may be nil.
 	Event func(logvfs.Event)
 	// Committed is told of every finished Commit: ok, or how it failed, and how
