@@ -78,7 +78,7 @@ type Endpoint struct {
 	Provider Provider
 	Models   []string // further models that may be switched to
 
-	MaxConcurrent     int // calls at once per model; 0 = 64 for chat, 8 else
+	MaxConcurrent     int // calls at once per model; 0 = 256 for chat, 8 else
 	RequestsPerMinute int // 0 = unlimited until the provider throttles
 	TokensPerMinute   int // the same
 	BatchRows         int // embeddings: texts per call; 0 = the model's limit, or 16 if unknown
@@ -100,7 +100,7 @@ const (
 	defaultMaxStream = 10 * time.Minute // 32k tokens of output at 55 tokens/s
 	defaultRetries   = 3                // the guide's dashscope.max_retries
 	defaultMaxOutput = 256 << 10        // 32k tokens, the largest output on offer, at 8 bytes
-	defaultChatSlots = 64               // 200 streams are served by any two instances
+	defaultChatSlots = 256              // 200 streams and room; a provider that allows fewer says so
 	defaultBulkSlots = 8                // embeddings and reranks: throughput saturates well before
 )
 
