@@ -16,7 +16,7 @@ import (
 
 func main() {
 	src := config.Process()
-	f, err := app.OpenFunction(src, os.Stdout)
+	f, err := app.OpenFunction(src, os.Stdout, app.Prepares)
 	if err == nil {
 		err = serverless.Serve(context.Background(), f.Config(), serverless.EnvFrom(src.Getenv), serverless.Handlers{Schedule: f.Backup})
 	}

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	src := config.Process()
-	f, err := app.OpenFunction(src, os.Stdout)
+	f, err := app.OpenFunction(src, os.Stdout, app.Uses)
 	if err == nil {
 		err = serverless.Serve(context.Background(), f.Config(), serverless.EnvFrom(src.Getenv), serverless.Handlers{Object: f.Ingest, Schedule: f.Sweep})
 	}

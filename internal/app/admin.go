@@ -53,7 +53,10 @@ func (b backend) DeleteTenant(ctx context.Context, actor string, id kb.TenantID)
 
 func (b backend) BackUp(ctx context.Context, actor string, id kb.TenantID) (out api.BackedUp, err error) {
 	err = b.a.audited(ctx, actor, "tenant.backup", id, nil, func() (any, error) {
-		rep, err := b.a.backups().Run(ctx, backup.Options{Tenants: []kb.TenantID{id}, Full: true})
+		// A deployed function that takes requests may delete nothing
+		// (template.yaml, s.yaml); the function backup does.
+		function := b.a.cfg.Run.Platform != "local"
+		rep, err := b.a.backups().Run(ctx, backup.Options{Tenants: []kb.TenantID{id}, Full: true, Keep: function})
 		if err != nil {
 			return nil, err
 		}

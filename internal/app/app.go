@@ -35,6 +35,7 @@ type App struct {
 	log      *slog.Logger
 	bucket   objstore.Bucket
 	folder   bool // bucket is a folder
+	prepare  bool // may make the control database of a new store
 	tenants  *tenant.Registry
 	control  *store.Control
 	keys     *auth.Keys
@@ -53,9 +54,9 @@ type App struct {
 
 // openOn is Open on a bucket that was opened before; folder tells a folder
 // from object storage.
-func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder bool) (*App, error) {
+func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder, prepare bool) (*App, error) {
 	b = objstore.Observed(b, m.Object)
-	a := &App{cfg: cfg, log: log, meter: m, bucket: b, folder: folder, lately: newTenantSet()}
+	a := &App{cfg: cfg, log: log, meter: m, bucket: b, folder: folder, prepare: prepare, lately: newTenantSet()}
 	var err error
 	if a.answers, err = openAnswers(cfg, m, log); err != nil {
 		return nil, err
@@ -87,6 +88,9 @@ func (a *App) bootstrap(ctx context.Context) error {
 		return err
 	}
 	if settings[linkSecret] == "" {
+		if !a.prepare {
+			return newStore()
+		}
 		if settings, err = a.firstStart(ctx); err != nil {
 			return err
 		}
@@ -113,12 +117,25 @@ func (a *App) openControl(ctx context.Context) (settings map[string]string, err 
 	if err == nil {
 		return settings, nil
 	}
+	if !a.prepare {
+		if kb.KindOf(err) == kb.NotFound {
+			err = newStore()
+		}
+		return nil, err
+	}
 	if h, err = a.tenants.Create(ctx, store.ControlID); err != nil {
 		return nil, err
 	}
 	a.control = store.NewControl(h)
 	_, settings, err = a.control.Load(ctx)
 	return settings, err
+}
+
+// errNew is a store that has no control database, met by who may not make it.
+var errNew = errors.New("no control database")
+
+func newStore() error {
+	return kb.E(kb.Unavailable, errNew, "the store is new: the first request to the function admin prepares it, for example GET /api/v1/documents")
 }
 
 // linkSecret is the setting that signs links, in hex.

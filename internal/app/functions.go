@@ -27,19 +27,30 @@ import (
 // would have the platform restart the process for ever. Handler, Object and
 // Schedule methods may be called at the same time.
 type Function struct {
-	cfg   config.Config
-	log   *telemetry.Log
-	meter *emf.Meter
-	creds function.Credentials // of Function Compute's role
+	cfg    config.Config
+	log    *telemetry.Log
+	meter  *emf.Meter
+	creds  function.Credentials // of Function Compute's role
+	rights Rights
 
 	mu      sync.Mutex
 	app     *App
 	handler http.Handler
 }
 
+// Rights are what a function's role lets it do to a new store.
+type Rights int
+
+// Rights of functions: those that take visitors' questions and files must not
+// be able to make keys (template.yaml, infra/aliyun/roles).
+const (
+	Uses     Rights = iota // what others prepared
+	Prepares               // makes the database of keys and tenants
+)
+
 // OpenFunction reads the settings of a function and sets up its log: JSON
 // lines on stdout, which both platforms collect. It opens nothing else.
-func OpenFunction(src config.Source, stdout io.Writer) (*Function, error) {
+func OpenFunction(src config.Source, stdout io.Writer, r Rights) (*Function, error) {
 	cfg, err := config.Load(src)
 	if err != nil {
 		return nil, err
@@ -54,7 +65,7 @@ func OpenFunction(src config.Source, stdout io.Writer) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Function{cfg: cfg, log: log, meter: emf.New(stdout, cfg.Run.Platform)}, nil
+	return &Function{cfg: cfg, rights: r, log: log, meter: emf.New(stdout, cfg.Run.Platform)}, nil
 }
 
 // Config says how this function meets its platform.
@@ -110,7 +121,7 @@ func (f *Function) open(ctx context.Context) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder)
+	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, f.rights == Prepares)
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,9 @@ func (f *Function) Sweep(ctx context.Context, _ function.ScheduleEvent) error {
 	defer f.meter.Flush()
 	ctx = f.request(ctx)
 	a, err := f.open(ctx)
+	if errors.Is(err, errNew) {
+		return nil // nobody has sent anything yet
+	}
 	if err != nil {
 		return err
 	}

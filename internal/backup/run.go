@@ -27,7 +27,10 @@ type Options struct {
 	Tenants []kb.TenantID // nil = all, the control database too
 	// Full takes and verifies a snapshot of everything that changed, also
 	// where the last one is young.
-	Full     bool
+	Full bool
+	// Keep deletes nothing and gives no history up: whoever runs it may have no
+	// right to. What is due waits for the next run without it.
+	Keep     bool
 	Deadline time.Time // no tenant is begun after it; zero = none
 	// Recent skips tenants that another run finished since; zero = none.
 	Recent   time.Duration
@@ -221,11 +224,16 @@ func (s *Service) tenant(ctx context.Context, id kb.TenantID, rec record, o Opti
 	}
 	now := s.storeNow(ctx, id)
 	var waiting int // histories to be given up by later runs
-	if r.Retired, waiting, err = s.retire(ctx, l, now); err != nil {
-		return err
+	if !o.Keep {
+		if r.Retired, waiting, err = s.retire(ctx, l, now); err != nil {
+			return err
+		}
 	}
 	if h.Deleted {
 		r.Status = Gone
+		if o.Keep {
+			return nil
+		}
 		n, err := s.purge(ctx, id, l, h, now)
 		r.Deleted = n
 		return err
@@ -248,11 +256,11 @@ func (s *Service) tenant(ctx context.Context, id kb.TenantID, rec record, o Opti
 	if !o.Full && now.Sub(rec.Full) < s.fullEvery() {
 		return s.putRecord(ctx, id, rec)
 	}
-	if err := s.full(ctx, id, l, h, &rec, r); err != nil {
+	if err := s.full(ctx, id, l, h, o, &rec, r); err != nil {
 		return err
 	}
 	// The window opens for the newest commit, too: later runs find nothing.
-	rec.Settled = same && now.Sub(newest.Modified) > s.cfg.Window && r.Deleted == 0 && waiting == 0
+	rec.Settled = !o.Keep && same && now.Sub(newest.Modified) > s.cfg.Window && r.Deleted == 0 && waiting == 0
 	return s.putRecord(ctx, id, rec)
 }
 
@@ -285,7 +293,7 @@ func (s *Service) fullEvery() time.Duration { return min(s.cfg.Window/4, 24*time
 
 // full takes a snapshot, verifies it and expires what it allows. Nothing
 // expires when anything is wrong.
-func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h commitlog.Head, rec *record, r *Result) error {
+func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h commitlog.Head, o Options, rec *record, r *Result) error {
 	var snap commitlog.FileInfo
 	err := retryStale(ctx, func() (err error) { snap, err = l.Snapshot(ctx, h.Lineage); return err })
 	if errors.Is(err, commitlog.ErrSealed) {
@@ -316,12 +324,18 @@ func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h 
 	if rec.Snapshot == snap.Max && len(rec.Facts.Tables) > 0 && !slices.Equal(rec.Facts.Tables, facts.Tables) {
 		return fmt.Errorf("snapshot %d of %s has other rows than when it was taken: %w", snap.Max, id, commitlog.ErrCorrupt)
 	}
+	r.Snapshot, r.Rows = pointID(h.Generation, snap.Max), facts.Rows()
+	rec.Snapshot, rec.Facts = snap.Max, facts
+	if o.Keep {
+		rec.Full = time.Time{} // the next run without it is due
+		return nil
+	}
 	e, err := l.Expire(ctx, h.Lineage, snap, commitlog.Retention{Commits: s.cfg.Window, Snapshots: s.cfg.Retention})
 	if err != nil {
 		return err
 	}
-	r.Snapshot, r.Rows, r.Deleted = pointID(h.Generation, snap.Max), facts.Rows(), r.Deleted+e.Deleted
-	rec.Full, rec.Snapshot, rec.Facts = rec.At, snap.Max, facts
+	r.Deleted += e.Deleted
+	rec.Full = rec.At
 	return nil
 }
 

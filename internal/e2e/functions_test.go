@@ -163,6 +163,7 @@ var initBudget = map[string]int64{"health": 320 << 10, "backup": 400 << 10, "adm
 func TestInitBudget(t *testing.T) {
 	t.Parallel()
 	w := onFolder(t, "lambda-v2")
+	w.must(200, "GET", "/api/v1/documents", nil) // prepares the store
 	for _, name := range slices.Sorted(maps.Keys(initBudget)) {
 		env := maps.Clone(w.env)
 		env["GODEBUG"] = "inittrace=1"

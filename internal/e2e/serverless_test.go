@@ -177,6 +177,9 @@ func (w *walk) all() {
 	if err := w.tick("backup", "backup"); err != nil {
 		w.t.Fatalf("%s: backup: %v", w.platform, err)
 	}
+	if got := w.must(200, "POST", "/admin/tenants/default/backup", map[string]any{}); got["snapshot"] == "" { // at once, by who may delete nothing
+		w.t.Errorf("%s: a backup on demand has no snapshot: %v", w.platform, got)
+	}
 	points := w.must(200, "GET", "/admin/tenants/default/backups", nil)
 	commit := newest(w.t, points)
 	w.document("保修政策", "# 保修政策\n\n星芒台灯保修 60 个月。\n")
@@ -275,7 +278,7 @@ func TestManyInstances(t *testing.T) {
 	}
 	const instances, conversations, turns = 8, 8, 6
 	f := &fleet{cloud: newCloud(t, "lambda-v2", store), ins: make([]*emulator.Lambda, instances)}
-	f.env = w.env
+	f.env, f.stores = w.env, w.stores
 	var wg sync.WaitGroup
 	acked := make([][]string, conversations) // questions by conversation
 	sessions := make([]string, conversations)

@@ -386,7 +386,7 @@ func TestDomain(t *testing.T) {
 		}
 		to[*r.Path] = *r.FunctionName
 	}
-	for path, fn := range map[string]string{"/chat": "eino-qa-chat", "/api/v1/sessions/*": "eino-qa-chat", "/health": "eino-qa-health", "/*": "eino-qa-admin"} {
+	for path, fn := range map[string]string{"/chat": "eino-qa-chat", "/api/v1/sessions/*": "eino-qa-chat", "/models": "eino-qa-chat", "/models/*": "eino-qa-chat", "/health": "eino-qa-health", "/*": "eino-qa-admin"} {
 		if to[path] != fn {
 			t.Errorf("%s goes to %q, want %s", path, to[path], fn)
 		}

@@ -41,10 +41,10 @@ func ramRoles(t *testing.T) map[string][]statement {
 			t.Fatalf("%s: version %q, %v", fn, p.Version, err)
 		}
 		for _, s := range p.Statement {
-			if s.Effect != "Allow" {
+			if s.Effect != "Allow" && s.Effect != "Deny" {
 				t.Errorf("%s: effect %q", fn, s.Effect)
 			}
-			m[fn+"Role"] = append(m[fn+"Role"], statement{s.Action, s.Resource, s.Condition["StringLike"]["oss:Prefix"]})
+			m[fn+"Role"] = append(m[fn+"Role"], statement{s.Effect == "Deny", s.Action, s.Resource, s.Condition["StringLike"]["oss:Prefix"]})
 		}
 	}
 	return m

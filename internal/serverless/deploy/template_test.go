@@ -13,8 +13,9 @@ import (
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
 )
 
-// statement is one Allow of a role.
+// statement is one of a role.
 type statement struct {
+	deny               bool
 	actions, resources []string
 	prefixes           []string // of s3:prefix, for lists
 }
@@ -30,10 +31,7 @@ func roles(t *testing.T, tpl template) map[string][]statement {
 		for _, p := range list(r.Properties["Policies"]) {
 			for _, s := range list(at(p, "PolicyDocument", "Statement")) {
 				s = whenVPC(s)
-				if at(s, "Effect") != "Allow" {
-					continue
-				}
-				var st statement
+				st := statement{deny: at(s, "Effect") == "Deny"}
 				for _, a := range list(at(s, "Action")) {
 					st.actions = append(st.actions, text(a))
 				}
@@ -50,12 +48,16 @@ func roles(t *testing.T, tpl template) map[string][]statement {
 	return m
 }
 
-// allowed evaluates the statements as IAM does: '*' matches anything.
+// allowed evaluates the statements as IAM does: '*' matches anything, and what
+// denies wins.
 func allowed(sts []statement, action, resource string) bool {
-	return slices.ContainsFunc(sts, func(s statement) bool {
-		return slices.ContainsFunc(s.actions, func(a string) bool { return like(a, action) }) &&
-			slices.ContainsFunc(s.resources, func(r string) bool { return like(r, resource) })
-	})
+	said := func(deny bool) bool {
+		return slices.ContainsFunc(sts, func(s statement) bool {
+			return s.deny == deny && slices.ContainsFunc(s.actions, func(a string) bool { return like(a, action) }) &&
+				slices.ContainsFunc(s.resources, func(r string) bool { return like(r, resource) })
+		})
+	}
+	return said(false) && !said(true)
 }
 
 // like matches IAM's patterns: '*' is any text, '/' included.
@@ -80,14 +82,16 @@ func like(pattern, s string) bool {
 
 // rights says who may read, write and delete below a prefix; r, w and d.
 var rights = map[string]map[string]string{
-	"t/acme/0001/x":    {"Chat": "rw", "Admin": "rw", "Health": "", "Ingest": "rw", "Backup": "rwd"},
-	"control/0001":     {"Chat": "r", "Admin": "rw", "Health": "r", "Ingest": "r", "Backup": "r"},
-	"control/backup/a": {"Chat": "r", "Admin": "rw", "Health": "r", "Ingest": "r", "Backup": "rw"},
-	"inbox/acme/job1":  {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "rwd", "Backup": "rd"},
-	"export/acme/x":    {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "", "Backup": "rwd"},
-	"selftest/x":       {"Chat": "rwd", "Admin": "rwd", "Health": "rwd", "Ingest": "rwd", "Backup": "rwd"},
-	"something-else":   {"Chat": "", "Admin": "", "Health": "", "Ingest": "", "Backup": ""},
-	"tenants/acme/not": {"Chat": "", "Admin": "", "Health": "", "Ingest": "", "Backup": ""},
+	"t/acme/0001/x":     {"Chat": "rw", "Admin": "rw", "Health": "", "Ingest": "rw", "Backup": "rwd"},
+	"t/_control/0001/x": {"Chat": "r", "Admin": "rw", "Health": "", "Ingest": "r", "Backup": "rwd"},
+	"keys/acme/1":       {"Chat": "rw", "Admin": "rw", "Health": "", "Ingest": "rw", "Backup": "rw"},
+	"control/0001":      {"Chat": "r", "Admin": "rw", "Health": "r", "Ingest": "r", "Backup": "r"},
+	"control/backup/a":  {"Chat": "r", "Admin": "rw", "Health": "r", "Ingest": "r", "Backup": "rwd"},
+	"inbox/acme/job1":   {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "rwd", "Backup": "rd"},
+	"export/acme/x":     {"Chat": "", "Admin": "rw", "Health": "", "Ingest": "", "Backup": "rwd"},
+	"selftest/x":        {"Chat": "rwd", "Admin": "rwd", "Health": "rwd", "Ingest": "rwd", "Backup": "rwd"},
+	"something-else":    {"Chat": "", "Admin": "", "Health": "", "Ingest": "", "Backup": ""},
+	"tenants/acme/not":  {"Chat": "", "Admin": "", "Health": "", "Ingest": "", "Backup": ""},
 }
 
 func TestTheTemplate(t *testing.T) {
@@ -192,6 +196,7 @@ func routes(t *testing.T, tpl template) {
 	paths, _ := at(api, "Body", "paths").(map[string]any)
 	want := map[string]string{
 		"/chat": "Chat", "/v1/{proxy+}": "Chat", "/api/v1/sessions": "Chat", "/api/v1/sessions/{proxy+}": "Chat",
+		"/models": "Chat", "/models/{proxy+}": "Chat",
 		"/health": "Health", "/health/{proxy+}": "Health", "/": "Admin", "/{proxy+}": "Admin",
 	}
 	if len(paths) != len(want) {
@@ -380,5 +385,8 @@ func TestPatternsMatchAsInIAM(t *testing.T) {
 	wide := []statement{{actions: []string{"s3:*"}, resources: []string{"*"}}}
 	if !allowed(wide, "s3:DeleteObject", "arn:aws:s3:::BUCKET/t/x") {
 		t.Error("a wide policy is not seen as one")
+	}
+	if allowed(append(wide, statement{deny: true, actions: []string{"s3:DeleteObject"}, resources: []string{"*/t/*"}}), "s3:DeleteObject", "arn:aws:s3:::BUCKET/t/x") {
+		t.Error("what is denied is allowed")
 	}
 }
