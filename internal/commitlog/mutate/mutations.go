@@ -49,7 +49,7 @@ var mutations = []mutation{
 	{
 		"boundary (fix 1)", "a plan reads single commits behind it", "commitlog/plan.go",
 		[]edit{{"(to == 0 || f.Max <= to) && (f.Level != LevelCommit || f.Max > floor)", "(to == 0 || f.Max <= to)"}, {
-			"if f.Level == LevelCommit && f.Max <= b.TXID {", "if false {",
+			"if f.Level == LevelCommit && f.Max <= b.TXID {", "if f.Max == 0 {",
 		}}, log,
 	},
 	{
