@@ -120,6 +120,7 @@ var foreign = map[string]string{
 	"github.com/xuri/excelize/":           "parse",
 	"github.com/yuin/goldmark":            "parse",
 	"google.golang.org/grpc":              "milvus milvus/milvustest",
+	"google.golang.org/protobuf":          "milvus/milvustest",
 }
 
 // TestImports fails when a package imports one it must not know.

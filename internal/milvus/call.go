@@ -46,13 +46,9 @@ func (c *Client) connection(ctx context.Context) (*client.GrpcClient, error) {
 	if c.sdk != nil {
 		return c.sdk, nil
 	}
-	idle := 30 * time.Minute // gRPC's own default
-	if c.cfg.CloseIdle {
-		idle = 5 * time.Second
-	}
 	opts := []grpc.DialOption{ // any at all drops the SDK's, WithBlock among them
 		grpc.WithNoProxy(), // only package config reads the environment
-		grpc.WithIdleTimeout(idle),
+		grpc.WithIdleTimeout(c.idle),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:    55 * time.Second, // pymilvus's; servers punish much less
 			Timeout: 10 * time.Second,

@@ -149,10 +149,16 @@ func (col *collection) create(ctx context.Context) error {
 // does.
 func (col *collection) check(ctx context.Context) error {
 	var got *entity.Collection
+	var absent error // an answer, not a failed call
 	err := col.c.do(ctx, "describe", func(ctx context.Context, sdk *client.GrpcClient) (err error) {
-		got, err = sdk.DescribeCollection(ctx, col.name)
+		if got, err = sdk.DescribeCollection(ctx, col.name); missing(err) {
+			absent, err = err, nil
+		}
 		return err
 	})
+	if absent != nil {
+		return col.c.explain(ctx, "describe", absent)
+	}
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type Client struct {
 	creds  credentials.TransportCredentials // nil: plain text
 	slots  chan struct{}                    // one for each call that may run
 	gate   gate
+	idle   time.Duration
 	redact func(string) string // takes what is secret out of a text of the server
 
 	mu     sync.Mutex
@@ -87,7 +88,6 @@ func New(cfg Config) (*Client, error) {
 	setDefault(&cfg.Ef, 64)
 	setDefault(&cfg.Prefix, "eino_qa")
 	setDefault(&cfg.Log, slog.New(slog.DiscardHandler))
-	setDefault(&cfg.MaxCalls, 100)
 	if cfg.Address == "" {
 		return nil, kb.E(kb.Invalid, nil, "milvus.host: is empty")
 	}
@@ -104,8 +104,12 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	idle := 30 * time.Minute // gRPC's own default
+	if cfg.CloseIdle {
+		idle = 5 * time.Second
+	}
 	return &Client{
-		cfg: cfg, creds: creds,
+		cfg: cfg, creds: creds, idle: idle,
 		slots:  make(chan struct{}, cfg.MaxCalls),
 		gate:   gate{log: cfg.Log, address: cfg.Address, first: firstPause},
 		redact: redactor(cfg.Username, cfg.Password),
