@@ -24,6 +24,13 @@ type VectorBlock struct {
 	Data        []byte
 }
 
+// VectorSpace is one space of vectors of a tenant: <model>/<dimensions>.
+type VectorSpace struct {
+	Space string
+	Since time.Time // its first vectors
+	Used  time.Time // by a server, noted while there is another space
+}
+
 // VectorBatch is what an index outside the tenant's database was given.
 type VectorBatch struct {
 	ID          string

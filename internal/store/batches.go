@@ -31,11 +31,17 @@ func (s *Store) VectorBatches(ctx context.Context, target string) (batches []kb.
 	return batches, epoch, nil
 }
 
-// BeginBatch records a pending batch before anything of it is sent.
+// BeginBatch records a pending batch before anything of it is sent; kb.Conflict
+// if some of its blocks are in another one.
 func (s *Store) BeginBatch(ctx context.Context, b kb.VectorBatch) error {
 	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
-		return c.Exec(`INSERT INTO vector_batches (id, space, target, first, last, n, state, epoch, created_at) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?)`,
+		err := c.Exec(`INSERT INTO vector_batches (id, space, target, first, last, n, state, epoch, created_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8
+			WHERE NOT EXISTS (SELECT 1 FROM vector_batches WHERE space = ?2 AND target = ?3 AND first <= ?5 AND last >= ?4 AND state <> 'abandoned')`,
 			b.ID, b.Space, b.Target, b.First, b.Last, b.N, b.Epoch, b.Created)
+		if err == nil && c.Changes() == 0 {
+			err = kb.E(kb.Conflict, nil, "another batch has some of these vectors")
+		}
+		return err
 	})
 }
 

@@ -202,7 +202,7 @@ func TestAdvanceFileGivesOutNothingTwice(t *testing.T) {
 	got := countersOf(t, path)
 	want := Counters{
 		"kb_version": 90 + counterGap, "next_chunk": 500 + counterGap, "seq:segments": 41 + counterGap, "seq:turns": 12 + counterGap,
-		"epoch": counterGap, // batches of vectors from before are counted again
+		"epoch":  counterGap, // batches of vectors from before are counted again
 		"schema": 1, "min_reader": 1, "min_writer": 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

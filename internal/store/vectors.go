@@ -157,18 +157,12 @@ func addSpent(c *tenant.Conn, u kb.Spent, now time.Time) error {
 		now.UTC().Format(dayLayout), u.Model, u.Tokens, u.CostMicro)
 }
 
-// VectorSpace is one space of a tenant.
-type VectorSpace struct {
-	Space       string
-	Since, Used time.Time
-}
-
 // VectorSpaces lists the spaces that have, or had, blocks.
-func (s *Store) VectorSpaces(ctx context.Context) (out []VectorSpace, err error) {
+func (s *Store) VectorSpaces(ctx context.Context) (out []kb.VectorSpace, err error) {
 	err = s.h.Read(ctx, func(c *tenant.Conn) error {
 		out = nil
 		return c.Query(func(r *tenant.Row) error {
-			out = append(out, VectorSpace{r.Text(0), r.Time(1), r.Time(2)})
+			out = append(out, kb.VectorSpace{Space: r.Text(0), Since: r.Time(1), Used: r.Time(2)})
 			return nil
 		}, `SELECT space, since, used_at FROM vector_spaces ORDER BY space`)
 	})

@@ -170,7 +170,7 @@ func TestSpacesAreForgottenWhenTheyAreEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := s.VectorSpaces(ctx)
-	if diff := cmp.Diff([]VectorSpace{{"m/2", epoch, later}}, got); err != nil || diff != "" {
+	if diff := cmp.Diff([]kb.VectorSpace{{Space: "m/2", Since: epoch, Used: later}}, got); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	bs, err := s.VectorSpans(ctx, "m/2")
@@ -189,6 +189,11 @@ func TestABatchThatWasAbandonedNeverBecomesLive(t *testing.T) {
 	b := kb.VectorBatch{ID: "b1", Space: "m/2", Target: "milvus", First: 1, Last: 9, N: 100, Created: epoch}
 	if err := s.BeginBatch(ctx, b); err != nil {
 		t.Fatal(err)
+	}
+	overlaps := b
+	overlaps.ID, overlaps.First, overlaps.Last = "b2", 9, 12
+	if err := s.BeginBatch(ctx, overlaps); kb.KindOf(err) != kb.Conflict {
+		t.Errorf("a batch of blocks that are in another one: %v, want a conflict", err)
 	}
 	if err := s.CountedBatch(ctx, "b1", 0); err != nil {
 		t.Fatal(err)
