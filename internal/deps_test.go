@@ -58,6 +58,7 @@ var own = map[string]string{
 
 	// The work. These declare the interfaces they need; only app knows who
 	// implements them.
+	"internal/dense":    "kb vector",
 	"internal/retrieve": "kb lexical chunk",
 	"internal/ingest":   "kb parse chunk lexical objstore",
 	"internal/chat":     "kb llm lexical chunk", // the words of answers are checked as they are searched

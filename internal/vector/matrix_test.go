@@ -90,7 +90,7 @@ func TestSearchFindsTheNearest(t *testing.T) {
 		}
 		for i, v := range uniform(12, 20, tt.dims) {
 			q := query(t, v)
-			for _, k := range []int{1, 10, 100, 1 << 40} {
+			for _, k := range []int{1, 10, 100, math.MaxInt} {
 				got, want := search(t, m, q, k, nil), all(m, q, upTo(tt.n), k)
 				if diff := gocmp.Diff(want, got); diff != "" {
 					t.Fatalf("%d of %d: query %d, best %d (-want +got):\n%s", tt.n, tt.dims, i, k, diff)

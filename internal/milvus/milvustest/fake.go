@@ -202,6 +202,13 @@ func (f *Fake) DescribeCollection(_ context.Context, r *milvuspb.DescribeCollect
 	return &milvuspb.DescribeCollectionResponse{Status: s, Schema: t.schema, CollectionName: r.GetCollectionName()}, nil
 }
 
+// HasCollection implements the service.
+func (f *Fake) HasCollection(_ context.Context, r *milvuspb.HasCollectionRequest) (*milvuspb.BoolResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &milvuspb.BoolResponse{Status: success(), Value: f.collections[r.GetCollectionName()] != nil}, nil
+}
+
 // CreateIndex implements the service.
 func (f *Fake) CreateIndex(_ context.Context, r *milvuspb.CreateIndexRequest) (*commonpb.Status, error) {
 	f.mu.Lock()
