@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/eino-qa/eino-qa/internal/llm/llmtest"
 	"github.com/eino-qa/eino-qa/internal/serverless/emulator"
 )
 
@@ -202,27 +205,46 @@ func newest(t testing.TB, body map[string]any) string {
 	return ""
 }
 
+// TestTheSameScenarioOnEveryPlatform walks keyless, and with models: the same
+// answers everywhere.
 func TestTheSameScenarioOnEveryPlatform(t *testing.T) {
 	store := s3Store(t)
-	platforms := []string{"local", "lambda-stream", "lambda-v2", "fc"}
-	walks := make([]*walk, len(platforms))
-	t.Run("walk", func(t *testing.T) {
-		for i, p := range platforms {
-			walks[i] = new(walk)
-			t.Run(p, func(t *testing.T) {
-				t.Parallel()
-				walks[i].cloud = newCloud(t, p, store)
-				if p == "local" {
-					walks[i].local()
+	model := &llmtest.Server{Key: "sk-of-the-scenario"}
+	provider := httptest.NewServer(model)
+	t.Cleanup(func() { model.Close(); provider.Close() })
+	for _, how := range []string{"keyless", "models"} {
+		t.Run(how, func(t *testing.T) {
+			var env map[string]string
+			if how == "models" {
+				env = map[string]string{
+					"DASHSCOPE_BASE_URL": provider.URL + "/compatible-mode/v1", "DASHSCOPE_API_KEY": model.Key, "DASHSCOPE_EMBED_MODEL": "none",
 				}
-				walks[i].all()
+			}
+			platforms := []string{"local", "lambda-stream", "lambda-v2", "fc"}
+			walks := make([]*walk, len(platforms))
+			t.Run("walk", func(t *testing.T) {
+				for i, p := range platforms {
+					walks[i] = new(walk)
+					t.Run(p, func(t *testing.T) {
+						t.Parallel()
+						walks[i].cloud = newCloud(t, p, store)
+						maps.Copy(walks[i].env, env)
+						if p == "local" {
+							walks[i].local()
+						}
+						walks[i].all()
+					})
+				}
 			})
-		}
-	})
-	for i := range platforms[1:] {
-		if diff := cmp.Diff(walks[0].said, walks[i+1].said); diff != "" {
-			t.Errorf("answers (-%s +%s):\n%s", platforms[0], platforms[i+1], diff)
-		}
+			for i := range platforms[1:] {
+				if diff := cmp.Diff(walks[0].said, walks[i+1].said); diff != "" {
+					t.Errorf("answers (-%s +%s):\n%s", platforms[0], platforms[i+1], diff)
+				}
+			}
+			if asked := len(model.Requests(llmtest.Chat)); (asked > 0) != (env != nil) {
+				t.Errorf("models were asked %d times", asked)
+			}
+		})
 	}
 }
 
