@@ -91,6 +91,12 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context, *cli
 	if err != nil {
 		return err
 	}
+	conn := sdk.Conn
+	connected := func() bool { return conn.GetState() == connectivity.Ready }
+	if wait, why := c.gate.shut(connected(), time.Now()); wait > 0 {
+		conn.Connect() // should it have gone idle; nobody waits for it
+		return away(wait, why)
+	}
 	inner, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	select {
@@ -99,14 +105,9 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context, *cli
 	case <-inner.Done():
 		return c.explain(ctx, op, status.FromContextError(inner.Err()).Err())
 	}
-	conn := sdk.Conn
-	connected := conn.GetState() == connectivity.Ready
-	probe, wait, why := c.gate.enter(connected, time.Now())
-	if wait > 0 {
-		conn.Connect() // should it have gone idle; nobody waits for it
-		e := kb.E(kb.Unavailable, why, "the vector index cannot be reached")
-		e.Retry = wait
-		return e
+	probe, wait, why := c.gate.enter(connected(), time.Now())
+	if wait > 0 { // it went out while this call waited for its turn
+		return away(wait, why)
 	}
 	for try := 1; ; try++ {
 		if err = c.ready(inner, conn); err == nil {
@@ -116,12 +117,19 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context, *cli
 			break
 		}
 	}
-	v := judge(ctx, err, conn.GetState() == connectivity.Ready, time.Since(begun))
+	v := judge(ctx, err, connected(), time.Since(begun))
 	if err != nil {
 		err = c.explain(ctx, op, err)
 	}
 	c.gate.leave(probe, v, time.Now(), err)
 	return err
+}
+
+// away is what a call ends with that was not made.
+func away(wait time.Duration, why error) error {
+	e := kb.E(kb.Unavailable, why, "the vector index cannot be reached")
+	e.Retry = wait
+	return e
 }
 
 // ready waits until the connection stands or could not be made; then the call

@@ -188,10 +188,8 @@ func TestASilentServer(t *testing.T) {
 	c.gate.first = time.Hour
 	_, err = x.Search(t.Context(), question(), 2)
 	unavailable(t, err, "in time")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // were the gate open, this would be what the call ends with
-	_, err = x.Search(ctx, question(), 2)
-	unavailable(t, err, "cannot be reached")
+	_, err = x.Search(t.Context(), question(), 2)
+	unavailable(t, err, "cannot be reached") // words of a call that was not made
 	if !strings.Contains(l.String(), "failed to connect to milvus") {
 		t.Errorf("the log says nothing of it: %q", l)
 	}

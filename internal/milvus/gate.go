@@ -44,22 +44,37 @@ type gate struct {
 	why     error
 }
 
-// enter lets a call pass, or says how long to stay away and why. connected
-// says whether the connection stands; before the first failure a call passes
-// without one, and makes it. In an outage one call at a time passes: a probe.
+// shut says how long a call must stay away and why; 0 = it may pass now.
+// connected says whether the connection stands: before the first failure a call
+// passes without one, and makes it.
+func (g *gate) shut(connected bool, now time.Time) (wait time.Duration, why error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wait(connected, now), g.why
+}
+
+// enter is shut at the moment a call starts. In an outage one call at a time
+// passes: a probe.
 func (g *gate) enter(connected bool, now time.Time) (probe bool, wait time.Duration, why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if wait := g.wait(connected, now); wait > 0 {
+		return false, wait, g.why
+	}
+	g.probing = g.down
+	return g.down, 0, nil
+}
+
+func (g *gate) wait(connected bool, now time.Time) time.Duration {
 	switch {
 	case !g.down:
-		return false, 0, nil
+		return 0
 	case now.Before(g.until):
-		return false, g.until.Sub(now), g.why
+		return g.until.Sub(now)
 	case !connected || g.probing:
-		return false, g.first, g.why
+		return g.first
 	}
-	g.probing = true
-	return true, 0, nil
+	return 0
 }
 
 // leave notes how a call that passed ended. err is for the log.
