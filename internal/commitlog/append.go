@@ -111,12 +111,15 @@ func (l *Log) appendFile(ctx context.Context, st State, f *File) (State, error) 
 // claim creates key with exactly body. nil means that body is there, by this
 // call or an earlier try of it. ErrConflict comes with the body that is there
 // instead. Any failure to learn the outcome is resolved by reading back until
-// ctx ends, then it is ErrUnknown. taken, unless nil, is called before the
-// first read-back of a key that exists.
+// ctx ends, then it is ErrUnknown. A store that refuses to write, and never
+// left anything open, ends it at once: nothing happened, and the error says
+// why. taken, unless nil, is called before the first read-back of a key that
+// exists.
 func (l *Log) claim(ctx context.Context, key string, body []byte, taken func()) (other []byte, err error) {
-	const maxGhosts = 4 // refusals to create what cannot be read; a deletion in between explains one
-	ghosts, wait := 0, 0
-	for {
+	const maxGhosts = 4   // refusals to create what cannot be read; a deletion in between explains one
+	const maxRefusals = 2 // a clock that was corrected, or a key that was renewed, helps the second try
+	ghosts, wait, refusals := 0, 0, 0
+	for open := false; ; {
 		cerr := l.create(ctx, key, body)
 		if cerr == nil {
 			return nil, nil
@@ -126,6 +129,11 @@ func (l *Log) claim(ctx context.Context, key string, body []byte, taken func()) 
 		}
 		if taken != nil && errors.Is(cerr, objstore.ErrExist) {
 			taken()
+		}
+		if refused(cerr) {
+			refusals++
+		} else if !errors.Is(cerr, objstore.ErrExist) {
+			open = true // it may be on its way
 		}
 		got, _, gerr := l.get(ctx, key)
 		switch {
@@ -137,10 +145,18 @@ func (l *Log) claim(ctx context.Context, key string, body []byte, taken func()) 
 			if ghosts++; ghosts == maxGhosts {
 				return nil, l.alarm(fmt.Errorf("%s: %w", key, ErrPoisoned))
 			}
+		case refusals >= maxRefusals && !open:
+			return nil, cerr
 		}
 		wait++
 		if err := l.backoff(ctx, wait); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnknown, errors.Join(cerr, gerr))
 		}
 	}
+}
+
+// refused reports whether the store decided not to write. Slowness, outages
+// and answers that a proxy may have given decide nothing.
+func refused(err error) bool {
+	return errors.Is(err, objstore.ErrDenied) || errors.Is(err, objstore.ErrReadOnly) || errors.Is(err, objstore.ErrFull)
 }

@@ -6,17 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/objstore"
 )
 
+// silent names the end of a timeout: the store does not answer. ctx is the
+// caller's, who may have left instead.
+func silent(ctx context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(ctx.Err(), context.Canceled) {
+		return objstore.Trouble(objstore.ErrDown, err)
+	}
+	return err
+}
+
 // get reads one whole object within the call timeout.
 func (l *Log) get(ctx context.Context, key string) ([]byte, objstore.Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
 	defer cancel()
-	b, info, err := l.bucket.Get(ctx, key)
+	b, info, err := l.bucket.Get(call, key)
 	if err != nil {
-		return nil, info, fmt.Errorf("get %s: %w", key, err)
+		return nil, info, fmt.Errorf("get %s: %w", key, silent(ctx, err))
 	}
 	l.noteDate(info)
 	return b, info, nil
@@ -24,11 +34,11 @@ func (l *Log) get(ctx context.Context, key string) ([]byte, objstore.Info, error
 
 // getRange reads part of an object within the call timeout.
 func (l *Log) getRange(ctx context.Context, key string, off, n int64) ([]byte, objstore.Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
 	defer cancel()
-	b, info, err := l.bucket.GetRange(ctx, key, off, n)
+	b, info, err := l.bucket.GetRange(call, key, off, n)
 	if err != nil {
-		return nil, info, fmt.Errorf("get %s from %d: %w", key, off, err)
+		return nil, info, fmt.Errorf("get %s from %d: %w", key, off, silent(ctx, err))
 	}
 	l.noteDate(info)
 	return b, info, nil
@@ -36,11 +46,11 @@ func (l *Log) getRange(ctx context.Context, key string, off, n int64) ([]byte, o
 
 // create makes one small object within the call timeout.
 func (l *Log) create(ctx context.Context, key string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
 	defer cancel()
-	info, err := l.bucket.Create(ctx, key, bytes.NewReader(body))
+	info, err := l.bucket.Create(call, key, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("create %s: %w", key, err)
+		return fmt.Errorf("create %s: %w", key, silent(ctx, err))
 	}
 	l.noteDate(info)
 	return nil
@@ -76,10 +86,10 @@ func (l *Log) list(ctx context.Context, prefix, after string, max int) (all []ob
 // listPage lists once, with retries.
 func (l *Log) listPage(ctx context.Context, prefix, after string, n int) (infos []objstore.Info, more bool, err error) {
 	err = l.retry(ctx, func() error {
-		ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+		call, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
 		defer cancel()
-		infos, more, err = l.bucket.List(ctx, prefix, after, n)
-		return err
+		infos, more, err = l.bucket.List(call, prefix, after, n)
+		return silent(ctx, err)
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("list %s: %w", prefix, err)
@@ -90,9 +100,13 @@ func (l *Log) listPage(ctx context.Context, prefix, after string, n int) (infos 
 // retry runs f until it succeeds, answers with one of the store's definite
 // answers, or ctx ends. Only reads and idempotent creates may go through it.
 func (l *Log) retry(ctx context.Context, f func() error) error {
+	begun := time.Now()
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil || definite(err) {
+			return err
+		}
+		if time.Since(begun) >= l.cfg.CallTimeout { // it does not answer: another try would be as long
 			return err
 		}
 		if n == 4 || l.backoff(ctx, n) != nil { // about 0.3 s of patience, then the caller decides

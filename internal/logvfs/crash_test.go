@@ -107,6 +107,7 @@ type crash struct {
 	procs                 []*victim
 	kills, served, stops  int // kill -9 of processes and of the server; SIGSTOPs
 	wakes                 []wake
+	frozen                bool // the server was stopped and is to be woken
 	slots, acked, refused map[string]string
 }
 
@@ -224,14 +225,20 @@ func (c *crash) sleep(d time.Duration) {
 // stop freezes somebody for longer than single commits are kept, and sometimes
 // the server with everybody's requests in it.
 func (c *crash) stop(r *rand.Rand) {
-	c.stops++
 	at := time.Now().Add(time.Duration(50+r.IntN(500)) * time.Millisecond)
 	if c.server != nil && r.IntN(4) == 0 {
-		c.server.Signal(syscall.SIGSTOP)
-		c.wakes = append(c.wakes, wake{at, func() { c.server.Signal(syscall.SIGCONT) }}) // started anew meanwhile, it does not mind
+		if !c.frozen {
+			c.frozen, c.stops = true, c.stops+1
+			c.server.Signal(syscall.SIGSTOP)
+			c.wakes = append(c.wakes, wake{at, func() { // started anew meanwhile, it does not mind
+				c.frozen = false
+				c.server.Signal(syscall.SIGCONT)
+			}})
+		}
 		return
 	}
 	p := c.procs[r.IntN(len(c.procs))]
+	c.stops++
 	p.signal(syscall.SIGSTOP)
 	c.wakes = append(c.wakes, wake{at, func() { p.signal(syscall.SIGCONT) }})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
 )
 
 // Reasons in the details of an Unavailable error, under the key "reason".
@@ -30,6 +31,9 @@ func classify(err error) error {
 	}
 	down := func(reason, msg string) error {
 		e := kb.E(kb.Unavailable, err, "%s", msg).With("reason", reason)
+		if s := objstore.Reason(err); s != "" {
+			e = e.With("storage", s)
+		}
 		e.Retry = retryAfter
 		return e
 	}
