@@ -35,7 +35,7 @@ type Function struct {
 
 	mu     sync.Mutex
 	bucket objstore.Bucket
-	tested bool // the bucket passed the self-test
+	tested time.Time // when the bucket last passed the self-test
 }
 
 // Open reads the settings. It opens nothing.
@@ -104,6 +104,9 @@ func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 			if err := probe(ctx); err != nil {
 				f.log.WarnContext(ctx, "part is down", slog.String("part", name), telemetry.Error(err))
 				h = api.Health{Status: "down", Message: "the " + name + " does not answer"}
+				if name == "store" {
+					h.Message = "the " + objstore.Complaint(err)
+				}
 			}
 			set(name, h)
 		})
@@ -128,14 +131,18 @@ func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 	return parts, parts["store"].Status == "up"
 }
 
-// store asks the store for a list; the first time it makes the self-test for
-// the functions that must not take the time.
+// testEvery is how often the self-test is repeated while somebody asks: only
+// writing shows that a store is full or read-only by now.
+const testEvery = time.Minute
+
+// store asks the store for a list; the first time, and later now and then, it
+// makes the self-test for the functions that must not take the time.
 func (f *Function) store(ctx context.Context) error {
 	b, tested, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
-	if tested {
+	if time.Since(tested) < testEvery {
 		_, _, err := b.List(ctx, "control/", "", 1)
 		return err
 	}
@@ -143,12 +150,12 @@ func (f *Function) store(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	f.tested = true
+	f.tested = time.Now()
 	f.mu.Unlock()
 	return nil
 }
 
-func (f *Function) open(ctx context.Context) (objstore.Bucket, bool, error) {
+func (f *Function) open(ctx context.Context) (b objstore.Bucket, tested time.Time, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.bucket != nil {
@@ -158,12 +165,11 @@ func (f *Function) open(ctx context.Context) (objstore.Bucket, bool, error) {
 	if _, err := f.creds.Get(ctx); err == nil && strings.HasPrefix(f.cfg.Storage.URL, "oss://") {
 		keys = f.creds.Keys
 	}
-	b, _, err := storage.Open(f.cfg, keys)
-	if err != nil {
-		return nil, false, err
+	if b, _, err = storage.Open(f.cfg, keys); err != nil {
+		return nil, tested, err
 	}
 	f.bucket = b
-	return b, false, nil
+	return b, tested, nil
 }
 
 // models asks the provider for anything without a key: any answer will do.

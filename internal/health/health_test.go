@@ -113,3 +113,72 @@ func TestOtherRequestsAreSentElsewhere(t *testing.T) {
 		}
 	}
 }
+
+func TestTroubleOfTheStoreIsNamed(t *testing.T) {
+	t.Parallel()
+	answer := func(w http.ResponseWriter, status int, code string) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `<?xml version="1.0"?><Error><Code>`+code+`</Code></Error>`)
+	}
+	for _, c := range []struct {
+		name   string
+		reads  bool // reading works
+		status int
+		code   string
+		want   string
+	}{
+		{"full", true, 507, "InsufficientStorage", "the store is full"},
+		{"read-only", true, 405, "MethodNotAllowed", "the store is read-only"},
+		{"credentials that may only read", true, 403, "AccessDenied", "the store refuses the credentials"},
+		{"expired credentials", false, 400, "ExpiredToken", "the store refuses the credentials"},
+		{"throttling", false, 503, "SlowDown", "the store asks to slow down"},
+		{"broken", false, 500, "InternalError", "the store does not answer"},
+		{"no such bucket", false, 404, "NoSuchBucket", "the store is configured wrongly"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case !c.reads:
+					answer(w, c.status, c.code)
+				case r.URL.Query().Has("versioning"):
+					answer(w, 501, "NotImplemented")
+				case r.Method == http.MethodGet:
+					answer(w, 404, "NoSuchKey")
+				case r.Method == http.MethodPut:
+					answer(w, c.status, c.code)
+				default: // what the self-test cleans up
+					w.WriteHeader(http.StatusNoContent)
+				}
+			}))
+			defer srv.Close()
+			status, parts, body := ask(t, "/health", "STORAGE_URL=s3://secret-name?path_style=true&endpoint="+srv.URL, "STORAGE_ACCESS_KEY_ID=key", "STORAGE_SECRET_ACCESS_KEY=3f9a7c1e5b2d8406")
+			if status != http.StatusServiceUnavailable || parts["store"] != "down" || !strings.Contains(body, `"`+c.want) {
+				t.Errorf("%d %s, want 503 and %q", status, body, c.want)
+			}
+			if strings.Contains(body, "secret-name") {
+				t.Errorf("the bucket is told to strangers: %s", body)
+			}
+		})
+	}
+}
+
+func TestAFolderThatWentAwayIsNoticed(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	f, err := Open(config.Source{Environ: []string{"DATABASE_BASE_PATH=" + root}, Dir: t.TempDir()}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, parts, _ := get(t, f, "/health"); status != http.StatusOK || parts["store"] != "up" {
+		t.Fatalf("%d %v", status, parts)
+	}
+	if err := os.RemoveAll(root); err != nil { // a mount that went away
+		t.Fatal(err)
+	}
+	f.tested = f.tested.Add(-2 * testEvery)
+	if status, parts, body := get(t, f, "/health"); status != http.StatusServiceUnavailable || parts["store"] != "down" {
+		t.Errorf("%d %s, want 503", status, body)
+	}
+}

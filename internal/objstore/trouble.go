@@ -39,16 +39,33 @@ func Trouble(reason, cause error) error {
 	return e
 }
 
+// troubles and their words, for metrics and reports.
+var troubles = [...]struct {
+	err  error
+	word string
+}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConfig, "config"}, {ErrCorrupt, "corrupt"}, {ErrConflict, "conflict"}}
+
 // Reason names err's trouble in one word for a metric or a health report, ""
 // if it is none of them.
 func Reason(err error) string {
-	for _, t := range []struct {
-		err  error
-		name string
-	}{{ErrDown, "down"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"}, {ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrConfig, "config"}, {ErrCorrupt, "corrupt"}, {ErrConflict, "conflict"}} {
+	for _, t := range troubles {
 		if errors.Is(err, t.err) {
-			return t.name
+			return t.word
 		}
 	}
 	return ""
+}
+
+// Complaint says in a few words, which any stranger may read, what the matter
+// is after err: "store is full".
+func Complaint(err error) string {
+	for _, t := range troubles {
+		if errors.Is(err, t.err) {
+			return t.err.Error()
+		}
+	}
+	if kb.KindOf(err) == kb.Unavailable { // refused by the self-test, or never opened
+		return "store is not fit for use: the log says why"
+	}
+	return ErrDown.Error()
 }
