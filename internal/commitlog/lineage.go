@@ -227,22 +227,19 @@ func (l *Log) seal(ctx context.Context, h Head, s Seal) (Head, error) {
 	return next, err
 }
 
-// putSeal wins the next slot of h for s and returns its number.
+// putSeal wins the next slot of h for s and returns its number. Who loses goes
+// on from the winner, like any writer: reading the end anew takes several round
+// trips, in which a busy tenant commits again.
 func (l *Log) putSeal(ctx context.Context, h Head, s Seal) (ltx.TXID, error) {
-	for {
-		st, err := l.Tip(ctx, h)
-		var sealed *SealedError
-		if errors.As(err, &sealed) && (sealed.Seal == s || s.Deleted && sealed.Seal.Deleted) {
-			return st.TXID, nil // ours, of an earlier try
-		}
-		if err != nil {
-			return 0, err
-		}
-		// Pages of the commit before are not known here: read its size from
-		// the last file.
-		commit, err := l.commitSize(ctx, h.Lineage, st)
-		if err != nil {
-			return 0, err
+	var st State
+	var commit uint32
+	for known := false; ; {
+		var err error
+		if !known {
+			var sealed bool
+			if st, commit, sealed, err = l.sealable(ctx, h, s); err != nil || sealed {
+				return st.TXID, err
+			}
 		}
 		hdr := l.header(st)
 		hdr.Commit = commit
@@ -260,7 +257,30 @@ func (l *Log) putSeal(ctx context.Context, h Head, s Seal) (ltx.TXID, error) {
 		if !errors.Is(err, ErrConflict) {
 			return 0, fmt.Errorf("seal %s: %w", l.Root(h.Lineage), err)
 		}
+		known = false
+		if lost, ok := errors.AsType[*ConflictError](err); ok {
+			// Not confirmed, which the next append makes up for.
+			if files, now, cerr := l.Catchup(ctx, st, lost.Winners); cerr == nil && len(files) > 0 {
+				st, commit, known = now, files[len(files)-1].Header.Commit, true
+			}
+		}
 	}
+}
+
+// sealable returns the state at the end of h and the size of the database in
+// pages. sealed means that s, of an earlier try, is that end.
+func (l *Log) sealable(ctx context.Context, h Head, s Seal) (st State, commit uint32, sealed bool, err error) {
+	st, err = l.Tip(ctx, h)
+	var met *SealedError
+	if errors.As(err, &met) && (met.Seal == s || s.Deleted && met.Seal.Deleted) {
+		return st, 0, true, nil
+	}
+	if err != nil {
+		return State{}, 0, false, err
+	}
+	// Pages of the commit before are not known here: its size is in the last file.
+	commit, err = l.commitSize(ctx, h.Lineage, st)
+	return st, commit, false, err
 }
 
 // commitSize reads how many pages the database has after st from its newest
