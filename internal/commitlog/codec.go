@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc64"
 	"io"
 	"math"
 
@@ -200,13 +199,14 @@ func ParseHeader(b []byte) (ltx.Header, error) {
 	return h, nil
 }
 
-// ChecksumPage is a page's share in the rolling checksum. It is ltx's, without
-// its allocations.
+// ChecksumPage is a page's share in the rolling checksum. It is ltx's, faster.
 func ChecksumPage(p Page) ltx.Checksum {
 	var n [4]byte
 	binary.BigEndian.PutUint32(n[:], p.Pgno)
-	table := crc64.MakeTable(crc64.ISO) // cached by the standard library
-	return ltx.ChecksumFlag | ltx.Checksum(crc64.Update(crc64.Update(0, table, n[:]), table, p.Data))
+	var c crc
+	c.add(n[:])
+	c.add(p.Data)
+	return ltx.ChecksumFlag | ltx.Checksum(c)
 }
 
 // XorChecksum takes a page into a rolling checksum, or out of it.

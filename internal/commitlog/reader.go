@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"github.com/superfly/ltx"
@@ -19,7 +18,7 @@ type Reader struct {
 	Post   ltx.Checksum // valid after Next returned io.EOF
 
 	r      *bufio.Reader
-	hash   hash.Hash64
+	hash   crc
 	sum    ltx.Checksum // rolling, of a file that is a whole database
 	frames []Frame
 	off    int64
@@ -34,7 +33,7 @@ func NewReader(r io.Reader, size int) (*Reader, error) {
 	if size <= 0 || size > buffer {
 		size = buffer
 	}
-	d := &Reader{r: bufio.NewReaderSize(r, max(size, maxFrame+ltx.TrailerSize)), hash: ltx.NewHasher(), sum: ltx.ChecksumFlag}
+	d := &Reader{r: bufio.NewReaderSize(r, max(size, maxFrame+ltx.TrailerSize)), sum: ltx.ChecksumFlag}
 	b, err := d.peek(ltx.HeaderSize)
 	if err != nil {
 		return nil, err
@@ -78,7 +77,7 @@ func (d *Reader) peek(n int) ([]byte, error) {
 
 // take consumes n bytes that were peeked and adds hashed to the checksum.
 func (d *Reader) take(n int, hashed []byte) {
-	d.hash.Write(hashed)
+	d.hash.add(hashed)
 	_, _ = d.r.Discard(n) // cannot fail: they were peeked
 	d.off += int64(n)
 }
@@ -117,10 +116,10 @@ func (d *Reader) Next(data []byte) (Frame, error) {
 		return Frame{}, err
 	}
 	f := Frame{Pgno: pgno, Off: d.off, Size: int64(n)}
-	d.hash.Write(b[:frameHead])
+	d.hash.add(b[:frameHead])
 	d.take(n, data)
 	if d.Header.IsSnapshot() {
-		d.sum = ltx.ChecksumFlag | (d.sum ^ ltx.ChecksumPage(pgno, data))
+		d.sum = XorChecksum(d.sum, Page{pgno, data})
 	}
 	d.frames = append(d.frames, f)
 	return f, nil
@@ -167,7 +166,7 @@ func (d *Reader) end() error {
 	if got := tail[ltx.PageHeaderSize : ltx.PageHeaderSize+len(index)]; !bytes.Equal(got, index) {
 		return corrupt("page index does not match the pages")
 	}
-	d.hash.Write(tail[:len(tail)-ltx.ChecksumSize])
+	d.hash.add(tail[:len(tail)-ltx.ChecksumSize])
 	var t ltx.Trailer
 	if err := t.UnmarshalBinary(tail[len(tail)-ltx.TrailerSize:]); err != nil {
 		return corrupt("trailer: %w", err)
@@ -175,7 +174,7 @@ func (d *Reader) end() error {
 	if err := t.Validate(d.Header); err != nil {
 		return corrupt("trailer: %w", err)
 	}
-	if sum := ltx.ChecksumFlag | ltx.Checksum(d.hash.Sum64()); sum != t.FileChecksum {
+	if sum := ltx.ChecksumFlag | ltx.Checksum(d.hash); sum != t.FileChecksum {
 		return corrupt("file checksum %s, want %s", sum, t.FileChecksum)
 	}
 	if d.Header.IsSnapshot() {
