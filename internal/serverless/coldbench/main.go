@@ -42,6 +42,7 @@ func main() {
 type row struct {
 	target emulator.ColdTarget
 	took   []time.Duration
+	cpu    []time.Duration
 	rss    []int64
 }
 
@@ -87,7 +88,7 @@ func run(ctx context.Context, out io.Writer, n int, functions string, args []str
 				return err
 			}
 			if round >= 0 {
-				r.took, r.rss = append(r.took, res.Took), append(r.rss, res.RSS)
+				r.took, r.cpu, r.rss = append(r.took, res.Took), append(r.cpu, res.CPU), append(r.rss, res.RSS)
 			}
 		}
 	}
@@ -98,7 +99,7 @@ func run(ctx context.Context, out io.Writer, n int, functions string, args []str
 func report(out io.Writer, rows []*row, n int) error {
 	var over []error
 	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "function\tplatform\tmedian ms\tp90 ms\tx bare\tlimit\tMB\tzip MB\tresident MB\t(%d cold starts)\n", n)
+	fmt.Fprintf(w, "function\tplatform\tmedian ms\tp90 ms\tx bare\tlimit\tCPU ms\tMB\tzip MB\tresident MB\t(%d cold starts)\n", n)
 	for _, r := range rows {
 		base := rows[0]
 		if r.target.On == "fc_web" {
@@ -118,8 +119,8 @@ func report(out io.Writer, rows []*row, n int) error {
 				over = append(over, fmt.Errorf("%s takes %.1f times as long as a bare function, limit %.1f", r.target.Name, ratio, r.target.Max))
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.2f\t%s\t%.2f\t%.2f\t%.1f\t\n", r.target.Name, r.target.On, ms(median), ms(quantile(r.took, 0.9)),
-			ratio, limit, float64(plain)/1e6, float64(zipped)/1e6, float64(quantile(r.rss, 0.5))/1e6)
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.2f\t%s\t%.1f\t%.2f\t%.2f\t%.1f\t\n", r.target.Name, r.target.On, ms(median), ms(quantile(r.took, 0.9)),
+			ratio, limit, ms(quantile(r.cpu, 0.5)), float64(plain)/1e6, float64(zipped)/1e6, float64(quantile(r.rss, 0.5))/1e6)
 	}
 	if err := w.Flush(); err != nil {
 		return err

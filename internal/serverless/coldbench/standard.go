@@ -98,7 +98,7 @@ func fill(ctx context.Context, bins, db string, env map[string]string) error {
 		return err
 	}
 	defer ingest.Close()
-	return filepath.WalkDir(filepath.Join(db, "inbox"), func(p string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(filepath.Join(db, "inbox"), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -112,6 +112,25 @@ func fill(ctx context.Context, bins, db string, env map[string]string) error {
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return backUp(ctx, bins, env)
+}
+
+// backUp runs the function backup once: a tenant that has slept for a while
+// has been compacted, and has a snapshot.
+func backUp(ctx context.Context, bins string, env map[string]string) error {
+	backup, err := emulator.StartLambda(ctx, emulator.Options{Binary: filepath.Join(bins, "backup"), Env: env})
+	if err != nil {
+		return err
+	}
+	defer backup.Close()
+	rep, err := backup.Invoke(ctx, []byte(`{"qa":"backup"}`))
+	if err == nil {
+		_, err = rep.Whole()
+	}
+	return err
 }
 
 // text is one document: words that sound alike, and one sentence to find.

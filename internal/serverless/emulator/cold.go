@@ -74,6 +74,7 @@ func ParseColdTarget(s string) (ColdTarget, error) {
 // ColdRun is one cold start.
 type ColdRun struct {
 	Took   time.Duration // from spawn to the answer
+	CPU    time.Duration // of all its threads until it was killed after it
 	RSS    int64         // bytes resident after it
 	Output string        // of the process
 }
@@ -108,7 +109,7 @@ func ended(in *Instance, took time.Duration) (ColdRun, error) {
 		return ColdRun{}, err
 	}
 	in.Kill() // and so its output is whole
-	return ColdRun{took, rss, in.Output()}, nil
+	return ColdRun{took, in.CPU(), rss, in.Output()}, nil
 }
 
 // event is Run for a function that takes events: until it reports the end.

@@ -149,6 +149,11 @@ func (in *Instance) MaxRSS() int64 {
 	return 0
 }
 
+// CPU returns the processor time that the process used; it must have ended.
+func (in *Instance) CPU() time.Duration {
+	return in.cmd.ProcessState.UserTime() + in.cmd.ProcessState.SystemTime()
+}
+
 // RSS returns the resident memory of the running process in bytes.
 func (in *Instance) RSS() (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", in.Pid()))
