@@ -130,9 +130,6 @@ func (m *Matrix) reserve(n int) bool {
 // Len returns how many vectors there are, dead ones included.
 func (m *Matrix) Len() int { return m.n }
 
-// Dims returns how many coordinates a vector has.
-func (m *Matrix) Dims() int { return m.dims }
-
 // Bytes returns the memory that m holds, with what it shares and has reserved.
 func (m *Matrix) Bytes() int64 {
 	const idBytes, scaleBytes, runBytes = 8, 4, 32
