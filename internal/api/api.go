@@ -46,6 +46,12 @@ type Conversations interface {
 	MissedQueries(ctx context.Context, p kb.Page) ([]kb.Missed, string, error)
 }
 
+// Receipts are requests that are to happen once, and their answers.
+type Receipts interface {
+	Receipt(ctx context.Context, id string, now time.Time) (kb.Receipt, error)
+	KeepReceipt(ctx context.Context, rc kb.Receipt) error
+}
+
 // Tenant is what the routes need of one tenant.
 type Tenant struct {
 	ID            kb.TenantID
@@ -58,6 +64,7 @@ type Tenant struct {
 	Sessions      Sessions
 	Feedback      Feedback
 	Settings      Settings
+	Receipts      Receipts
 }
 
 // Backend opens tenants and tells how the parts beneath are.
@@ -148,8 +155,8 @@ type route struct {
 func (s *Server) routes() []route {
 	type m = map[string]handlerFunc
 	return append([]route{
-		{"/chat", m{"POST": s.chatPost, "GET": s.chatGet}},
-		{"/api/v1/documents", m{"POST": s.documentPost, "GET": s.documentList}},
+		{"/chat", m{"POST": s.once(s.chatPost), "GET": s.chatGet}},
+		{"/api/v1/documents", m{"POST": s.once(s.documentPost), "GET": s.documentList}},
 		{"/api/v1/documents/{id}", m{"GET": s.documentGet, "DELETE": s.documentDelete}},
 		{"/api/v1/documents/{id}/chunks", m{"GET": s.chunkList}},
 		{"/api/v1/jobs/{id}", m{"GET": s.jobGet}},

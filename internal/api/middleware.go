@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -33,6 +34,7 @@ type recorder struct {
 	tenant kb.TenantID
 	first  time.Time // when the first byte went out
 	stream bool
+	copy   *bytes.Buffer // not nil: what goes out is kept, too, up to keptBytes and a bit
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -47,6 +49,9 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status, w.first = http.StatusOK, time.Now()
+	}
+	if w.copy != nil && w.copy.Len() <= keptBytes {
+		w.copy.Write(p)
 	}
 	return w.ResponseWriter.Write(p)
 }

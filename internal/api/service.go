@@ -54,22 +54,22 @@ type Settings interface {
 func (s *Server) serviceRoutes() []route {
 	type m = map[string]handlerFunc
 	return []route{
-		{"/api/v1/orders", m{"POST": s.orderPost}},
+		{"/api/v1/orders", m{"POST": s.once(s.orderPost)}},
 		{"/api/v1/orders/{id}", m{"GET": s.orderGet}},
-		{"/api/v1/user-token/secrets", m{"GET": s.secretList, "POST": s.secretPost}},
+		{"/api/v1/user-token/secrets", m{"GET": s.secretList, "POST": s.once(s.secretPost)}},
 		{"/api/v1/handoffs", m{"GET": s.handoffList}},
 		{"/api/v1/handoffs/{id}", m{"GET": s.handoffGet}},
-		{"/api/v1/handoffs/{id}/accept", m{"POST": s.handoffAccept}},
-		{"/api/v1/handoffs/{id}/reply", m{"POST": s.handoffReply}},
-		{"/api/v1/handoffs/{id}/close", m{"POST": s.handoffClose}},
+		{"/api/v1/handoffs/{id}/accept", m{"POST": s.once(s.handoffAccept)}},
+		{"/api/v1/handoffs/{id}/reply", m{"POST": s.once(s.handoffReply)}},
+		{"/api/v1/handoffs/{id}/close", m{"POST": s.once(s.handoffClose)}},
 		{"/api/v1/sessions", m{"GET": s.sessionList}},
 		{"/api/v1/sessions/{id}", m{"GET": s.sessionGet}},
 		{"/api/v1/sessions/{id}/events", m{"GET": s.sessionEvents}},
-		{"/api/v1/feedback", m{"POST": s.feedbackPost, "GET": s.feedbackList}},
+		{"/api/v1/feedback", m{"POST": s.once(s.feedbackPost), "GET": s.feedbackList}},
 		{"/api/v1/usage", m{"GET": s.usageGet}},
 		{"/models", m{"GET": s.modelList}},
 		{"/models/current", m{"GET": s.modelCurrent}},
-		{"/models/switch", m{"POST": s.modelSwitch}},
+		{"/models/switch", m{"POST": s.once(s.modelSwitch)}},
 		{"/models/info/{type}/{name}", m{"GET": s.modelInfo}},
 	}
 }

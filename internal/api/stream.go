@@ -109,6 +109,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 		if err != nil && out == nil {
 			return err // nothing is out yet: an ordinary error
 		}
+		if errors.Is(err, kb.ErrRepeated) { // another request with the same key was first: its answer counts
+			return s.sendInstead(r, out, t, q)
+		}
 		if err != nil {
 			return out.send(s.errorEvent(r, err))
 		}
@@ -125,6 +128,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 		}
 	}
 	return nil
+}
+
+// sendInstead replaces what is out by the turn of the request that was first.
+func (s *Server) sendInstead(r *http.Request, out *sse, t Tenant, q kb.Question) error {
+	rc, err := t.Receipts.Receipt(r.Context(), kb.ReceiptOf(r.Context()).ID, now())
+	if err != nil {
+		return out.send(s.errorEvent(r, err))
+	}
+	turn, err := t.Conversations.Turn(r.Context(), rc.Turn, q.Owner)
+	if err != nil {
+		return out.send(s.errorEvent(r, err))
+	}
+	turn.Metadata.Replayed = true
+	return s.sendKept(out, t, replay(turn))
 }
 
 // errorEvent tells a reader in mid-stream what happened; the turn is not kept.
@@ -161,20 +178,34 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 		out.turn = kb.TurnID(id)
 		return out.send(kb.Event{Type: kb.EventError, Code: "stream_lost", Message: "the connection was lost before the answer was kept; ask again"})
 	}
-	if gone, err := s.quotesGone(r.Context(), t, turn); err != nil || gone {
-		if err == nil {
-			err = kb.E(kb.NotFound, nil, "a document that this answer quoted was deleted; ask again")
-		}
+	return s.sendTurn(w, r, t, turn)
+}
+
+// sendTurn answers with a kept turn as events.
+func (s *Server) sendTurn(w http.ResponseWriter, r *http.Request, t Tenant, turn kb.Turn) error {
+	if err := s.stillQuotable(r, t, turn); err != nil {
 		return err
 	}
-	out := newSSE(w)
-	s.sign(t.ID, turn.Sources)
-	for _, ev := range replay(turn) {
+	return s.sendKept(newSSE(w), t, replay(turn))
+}
+
+func (s *Server) sendKept(out *sse, t Tenant, evs []kb.Event) error {
+	for _, ev := range evs {
+		s.sign(t.ID, ev.Sources)
 		if err := out.send(ev); err != nil {
 			return kb.E(kb.Canceled, err, "the client left")
 		}
 	}
 	return nil
+}
+
+// stillQuotable refuses a kept answer that quotes what was deleted since.
+func (s *Server) stillQuotable(r *http.Request, t Tenant, turn kb.Turn) error {
+	gone, err := s.quotesGone(r.Context(), t, turn)
+	if err == nil && gone {
+		err = kb.E(kb.NotFound, nil, "a document that this answer quoted was deleted; ask again")
+	}
+	return err
 }
 
 // quotesGone reports whether the answer quotes a document that was deleted

@@ -33,7 +33,7 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	}
 	return api.Tenant{
 		ID: id, Chat: t.Chat, Ingester: b.a.intake.waking(t.Ingester), Documents: t.Store, Conversations: t.Store,
-		Orders: t.Store, Handoffs: t.Store, Sessions: t.Store, Feedback: t.Store, Settings: t.Store,
+		Orders: t.Store, Handoffs: t.Store, Sessions: t.Store, Feedback: t.Store, Settings: t.Store, Receipts: t.Store,
 	}, nil
 }
 

@@ -213,6 +213,7 @@ type Metadata struct {
 	Offer       Route     `json:"offer,omitempty"`       // "handoff": a human is offered
 	State       string    `json:"state,omitempty"`       // of the session, when not "ai"
 	Interrupted bool      `json:"interrupted,omitempty"` // the reader left before the end
+	Replayed    bool      `json:"replayed,omitempty"`    // the answer to an earlier request with the same Idempotency-Key
 	Late        bool      `json:"late,omitempty"`        // a human had taken over when it was done: it does not count
 	Order       *OrderRef `json:"order,omitempty"`       // route order: which one
 	Usage       *Usage    `json:"usage,omitempty"`       // what models took for it

@@ -14,7 +14,7 @@ import (
 // kb.NotFound, as those that do not exist.
 func (s *Store) PutFeedback(ctx context.Context, turn kb.TurnID, owner, rating, comment string, now time.Time) error {
 	known := false
-	err := s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+	err := s.commit(ctx, func(c *tenant.Conn) error {
 		known = false
 		err := c.Query(func(*tenant.Row) error { known = true; return nil }, `SELECT 1 FROM turns WHERE id = ? AND owner IN ('', ?)`, turn, owner)
 		if err != nil || !known {

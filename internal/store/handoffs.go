@@ -89,7 +89,7 @@ func (s *Store) Handoff(ctx context.Context, id string) (t kb.Ticket, notes []kb
 // AcceptHandoff gives a waiting conversation to an agent. The same agent may
 // do it again; for others it is kb.Conflict, as after its end.
 func (s *Store) AcceptHandoff(ctx context.Context, id, agent string, text kb.NoteText, now time.Time) (t kb.Ticket, err error) {
-	err = s.h.Commit(ctx, "", func(c *tenant.Conn) (err error) {
+	err = s.commit(ctx, func(c *tenant.Conn) (err error) {
 		if t, err = ticket(c, id); err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *Store) AcceptHandoff(ctx context.Context, id, agent string, text kb.Not
 // CloseHandoff gives a conversation back to the assistant. A closed one stays
 // as it is.
 func (s *Store) CloseHandoff(ctx context.Context, id string, text kb.NoteText, now time.Time) (t kb.Ticket, err error) {
-	err = s.h.Commit(ctx, "", func(c *tenant.Conn) (err error) {
+	err = s.commit(ctx, func(c *tenant.Conn) (err error) {
 		if t, err = ticket(c, id); err != nil || t.State == kb.TicketClosed {
 			return err
 		}
@@ -144,7 +144,7 @@ func moveTicket(c *tenant.Conn, t *kb.Ticket, kind kb.NoteKind, text kb.NoteText
 
 // ReplyHandoff says something to the customer of an accepted handoff.
 func (s *Store) ReplyHandoff(ctx context.Context, id, text string, now time.Time) (n kb.Note, err error) {
-	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+	err = s.commit(ctx, func(c *tenant.Conn) error {
 		t, err := ticket(c, id)
 		switch {
 		case err != nil:

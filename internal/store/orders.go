@@ -50,7 +50,7 @@ func (s *Store) PutOrders(ctx context.Context, orders []kb.ShopOrder, now time.T
 			}
 		}
 	}
-	err := s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+	err := s.commit(ctx, func(c *tenant.Conn) error {
 		for _, o := range rows {
 			err := c.Exec(`INSERT INTO orders (key, id, user, product, amount, status, fields, salt, verifier, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			    ON CONFLICT (key) DO UPDATE SET id = excluded.id, user = excluded.user, product = excluded.product, amount = excluded.amount, status = excluded.status,

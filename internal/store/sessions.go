@@ -89,7 +89,14 @@ func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, a
 	if err != nil {
 		return fmt.Errorf("encode metadata: %w", err)
 	}
-	return s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+	commit := s.commit
+	if rc := kb.ReceiptOf(ctx); rc != nil {
+		rc.Turn = t.ID
+		if t.Metadata.Interrupted { // who repeats the request is to have all of it
+			commit = func(ctx context.Context, fn func(*tenant.Conn) error) error { return s.h.Commit(ctx, "", fn) }
+		}
+	}
+	return commit(ctx, func(c *tenant.Conn) error {
 		if err := moveSession(c, t, owner, before, after); err != nil {
 			return err
 		}

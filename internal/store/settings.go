@@ -28,7 +28,7 @@ func setting(c *tenant.Conn, key string) (value string, err error) {
 // ChangeSetting puts what change makes of the value under key in its place; an
 // empty value is removed. change must be pure.
 func (s *Store) ChangeSetting(ctx context.Context, key string, change func(old string) (string, error)) error {
-	err := s.h.Commit(ctx, "", func(c *tenant.Conn) error {
+	err := s.commit(ctx, func(c *tenant.Conn) error {
 		old, err := setting(c, key)
 		if err != nil {
 			return err

@@ -227,3 +227,15 @@ CREATE TABLE settings (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Requests with an Idempotency-Key and their answers, for 7 days.
+CREATE TABLE receipts (
+  id     TEXT PRIMARY KEY,              -- hash of principal, route and key
+  body   TEXT NOT NULL,                 -- hash of the request's body
+  turn   TEXT NOT NULL,                 -- that it made; '' = it was no question
+  status INTEGER NOT NULL,              -- of the answer; 0 = lost, or not there yet
+  type   TEXT NOT NULL,
+  answer BLOB NOT NULL,
+  at     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX receipts_at ON receipts (at);

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// once makes h happen once for an Idempotency-Key: who repeats a request gets
+// the answer of the first one. A key is its caller's own, for 7 days.
+func (s *Server) once(h handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		key := r.Header.Get("Idempotency-Key")
+		if key == "" {
+			return h(w, r)
+		}
+		if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
+			return kb.E(kb.Invalid, nil, "Idempotency-Key: use 1 to 255 printable ASCII characters, such as a UUID").With("field", "Idempotency-Key")
+		}
+		p, err := s.keys.Principal(r)
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxUpload+s.cfg.MaxBody)) // h has narrower limits of its own
+		if err != nil {
+			return explainJSON(err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var named struct {
+			Tenant string `json:"tenant_id"`
+		}
+		_ = json.Unmarshal(body, &named) // h says what is wrong with it
+		t, err := s.open(w, r, p, named.Tenant)
+		if err != nil {
+			return err
+		}
+		rc := &kb.Receipt{ID: digest(p.KeyID, r.Method, r.URL.Path, key), Body: digest(r.Header.Get("X-User-Token"), string(body)), At: now()}
+		before, err := t.Receipts.Receipt(r.Context(), rc.ID, rc.At)
+		switch {
+		case err == nil:
+			return s.repeat(w, r, t, before, rc.Body)
+		case kb.KindOf(err) != kb.NotFound:
+			return err
+		}
+		return s.first(w, r.WithContext(kb.WithReceipt(r.Context(), rc)), t, h, rc)
+	}
+}
+
+// keptBytes bounds the answers that are kept; ours are smaller.
+const keptBytes = 1 << 20
+
+// first carries the request out and keeps its answer.
+func (s *Server) first(w http.ResponseWriter, r *http.Request, t Tenant, h handlerFunc, rc *kb.Receipt) error {
+	rec, ok := w.(*recorder)
+	if !ok {
+		rec = &recorder{ResponseWriter: w}
+	}
+	rec.copy = new(bytes.Buffer)
+	err := h(rec, r)
+	if errors.Is(err, kb.ErrRepeated) { // another one came first, while we were at it
+		before, err := t.Receipts.Receipt(r.Context(), rc.ID, now())
+		if err != nil {
+			return err
+		}
+		return s.repeat(w, r, t, before, rc.Body)
+	}
+	if err != nil || rec.status >= 300 || rc.Turn != "" || rec.copy.Len() > keptBytes {
+		return err
+	}
+	rc.Status, rc.Type, rc.Answer = rec.status, rec.Header().Get("Content-Type"), rec.copy.Bytes()
+	if err := t.Receipts.KeepReceipt(r.Context(), *rc); err != nil {
+		// The change is noted already where one was made: only its answer is lost.
+		s.log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept", "error", err, "trace_id", traceID(r.Context()))
+	}
+	return nil
+}
+
+// repeat answers a request that was carried out before.
+func (s *Server) repeat(w http.ResponseWriter, r *http.Request, t Tenant, rc kb.Receipt, body string) error {
+	if rc.Body != body {
+		return kb.E(kb.Conflict, nil, "Idempotency-Key: it was used for another body; use a new key for a new request").With("field", "Idempotency-Key")
+	}
+	w.Header().Set("Idempotent-Replayed", "true")
+	switch {
+	case rc.Turn != "":
+		return s.repeatTurn(w, r, t, rc.Turn)
+	case rc.Status == 0:
+		return writeJSON(w, http.StatusOK, map[string]any{"success": true, "replayed": true})
+	}
+	w.Header().Set("Content-Type", rc.Type)
+	w.WriteHeader(rc.Status)
+	_, err := w.Write(rc.Answer)
+	return err
+}
+
+// repeatTurn answers a question that was answered before.
+func (s *Server) repeatTurn(w http.ResponseWriter, r *http.Request, t Tenant, id kb.TurnID) error {
+	p, err := s.keys.Principal(r)
+	if err != nil {
+		return err
+	}
+	user, err := s.user(r, t)
+	if err != nil {
+		return err
+	}
+	turn, err := t.Conversations.Turn(r.Context(), id, owner(p, user))
+	if err != nil {
+		return err
+	}
+	turn.Metadata.Replayed = true
+	var req chatRequest
+	if body, err := io.ReadAll(r.Body); err == nil {
+		_ = json.Unmarshal(body, &req) // it was good the first time
+	}
+	if req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		return s.sendTurn(w, r, t, turn)
+	}
+	if err := s.stillQuotable(r, t, turn); err != nil {
+		return err
+	}
+	answer, err := drain(func(yield func(kb.Event, error) bool) {
+		for _, ev := range replay(turn) {
+			if !yield(ev, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	s.sign(t.ID, answer.Sources)
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// digest is a hash of parts that cannot be confused with that of others.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		sum := sha256.Sum256([]byte(p))
+		h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
