@@ -12,6 +12,7 @@ import (
 
 	"github.com/superfly/ltx"
 
+	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/objstore/mem"
 )
 
@@ -183,5 +184,32 @@ func TestASnapshotThatIsDamagedCarriesNoBoundary(t *testing.T) {
 	}
 	if err := l.VerifySnapshot(t.Context(), st.Lineage, f); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("snapshot of another database: %v, want ErrCorrupt", err)
+	}
+}
+
+func TestNoRangeIsWrittenFromCommitsBehindTheBoundary(t *testing.T) {
+	t.Parallel()
+	l, b := newLog(t, Config{})
+	st := grow(t, l, 12)
+	if _, err := l.CompactAll(t.Context(), st.Lineage); err != nil {
+		t.Fatal(err)
+	}
+	// An expiry that was killed after its first step: what stands in slots 1
+	// to 8 may be late writes from now on.
+	if _, err := l.raise(t.Context(), st.Lineage, Boundary{TXID: 8}); err != nil {
+		t.Fatal(err)
+	}
+	r := FileInfo{Level: 1, Min: 5, Max: 8}
+	if err := b.Delete(t.Context(), l.Key(st.Lineage, r)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Compact(t.Context(), st.Lineage, 1, 8, Boundary{}); !errors.Is(err, ErrStale) {
+		t.Errorf("Compact = %v, want ErrStale", err)
+	}
+	if _, _, err := b.Get(t.Context(), l.Key(st.Lineage, r)); !errors.Is(err, objstore.ErrNotExist) {
+		t.Errorf("the range is there: %v", err)
+	}
+	if err := l.Compact(t.Context(), st.Lineage, 1, 12, Boundary{}); err != nil {
+		t.Errorf("Compact above the boundary = %v", err)
 	}
 }

@@ -1,0 +1,134 @@
+package logvfs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/eino-qa/eino-qa/internal/commitlog"
+	"github.com/eino-qa/eino-qa/internal/objstore/mem"
+	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
+)
+
+// Hazards that only show when something happens between two particular calls,
+// or to one particular object.
+
+func TestAStrongReadReadsTheBoundaryAfterTheSlot(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	one := openDB(t, b, guarded(0))
+	commit(t, one, "CREATE TABLE k(v); INSERT INTO k VALUES('start')")
+	for at := 1; at <= 3; at++ { // expiry comes before this call of the read
+		armed, calls := false, 0
+		f := objstoretest.NewFault(b, func(objstoretest.Call) objstoretest.Effect {
+			if armed {
+				if calls++; calls == at {
+					expire(t, one.Log())
+				}
+			}
+			return objstoretest.Effect{}
+		})
+		reader := openDB(t, f, guarded(0))
+		for i := range 3 * simEvery {
+			commit(t, one, fmt.Sprintf("INSERT INTO k VALUES(%d)", i))
+		}
+		armed = true
+		refresh(t, reader)
+		armed = false
+		if got, want := read(t, reader, "SELECT count(*) FROM k"), read(t, one, "SELECT count(*) FROM k"); got != want || calls < at {
+			t.Errorf("expiry before call %d of %d: a strong read sees %s rows of %s", at, calls, got, want)
+		}
+	}
+}
+
+func TestAFileOfAnotherHistoryIsNotOpened(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []int64{0, -1} { // a lazy open cannot know the checksum of all pages
+		b, other := new(mem.Bucket), new(mem.Bucket)
+		for i, in := range []*mem.Bucket{b, other} {
+			db := openDB(t, in, guarded(0))
+			commit(t, db, "CREATE TABLE k(v)")
+			for range 2 + i {
+				commit(t, db, fmt.Sprintf("INSERT INTO k VALUES('%d of %d')", i, i))
+			}
+		}
+		from, to := openDB(t, other, guarded(0)), openDB(t, b, guarded(0))
+		next := commitlog.FileInfo{Min: 5, Max: 5}
+		raw, _, err := other.Get(t.Context(), from.Log().Key(from.im.head.Lineage, next))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Create(t.Context(), to.Log().Key(to.im.head.Lineage, next), strings.NewReader(string(raw))); err != nil {
+			t.Fatal(err)
+		}
+		cfg := guarded(0)
+		cfg.WholeBytes = whole
+		if db, err := Open(t.Context(), b, tenant, cfg); !errors.Is(err, commitlog.ErrFork) {
+			t.Errorf("open with WholeBytes %d = %v, want ErrFork", whole, err)
+			if err == nil {
+				db.Close()
+			}
+		}
+	}
+}
+
+// twin is a bucket with everything that b has.
+func twin(t *testing.T, b *mem.Bucket) *mem.Bucket {
+	t.Helper()
+	to := new(mem.Bucket)
+	infos, _, err := b.List(t.Context(), "", "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range infos {
+		raw, _, err := b.Get(t.Context(), i.Key)
+		if err == nil {
+			_, err = to.Create(t.Context(), i.Key, strings.NewReader(string(raw)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// A slot that expired may be filled by a late write, with the same name, size
+// and places of pages. Who held a page of it before must not read the other.
+func TestAPageIsNotReadAgainFromALateWrite(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	cfg := guarded(0)
+	cfg.Cache = NewCache(2 * pageBytes) // everything is read again
+	cfg.Log.CompactEvery = 128
+	db := openDB(t, b, cfg)
+	commit(t, db, "CREATE TABLE k(v)")
+	late := twin(t, b)
+	writer := openDB(t, late, Config{Log: cfg.Log})
+	commit(t, db, "INSERT INTO k VALUES(replace(hex(zeroblob(1500)), '0', 'a'))")
+	commit(t, writer, "INSERT INTO k VALUES(replace(hex(zeroblob(1500)), '0', 'b'))")
+	key := db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 3, Max: 3})
+	mine, _, err := b.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, _, err := late.Get(t.Context(), key)
+	if err != nil || len(mine) != len(theirs) {
+		t.Fatalf("files of %d and %d bytes, %v: the hazard needs equal ones", len(mine), len(theirs), err)
+	}
+	if _, err := b.Put(t.Context(), key, strings.NewReader(string(theirs))); err != nil {
+		t.Fatal(err)
+	}
+	db.Rest() // SQLite's own cache holds the page too
+	db.im.cache.add(new(page), new(page), new(page))
+	var got string
+	err = db.Read(t.Context(), func(c *sqlite3.Conn) (err error) {
+		got, err = queryText(c, "SELECT substr(v, 1, 1) FROM k")
+		return err
+	})
+	if err == nil || got == "b" {
+		t.Errorf("read %q, %v; want an error, for what was committed is gone", got, err)
+	}
+}
