@@ -150,6 +150,11 @@ eval: ## measure the answers on the sets in the folder DATA
 	@test -n '$(DATA)' || { echo 'usage: make eval DATA=folder' >&2; exit 2; }
 	@$(MAKE) --no-print-directory bin/server >&2
 	@./bin/server eval '$(DATA)'
+	@$(GO) run ./internal/intent/measure '$(DATA)'
+
+.PHONY: train-intent
+train-intent: ## learn the weights of the intents from internal/intent/data
+	$(GO) run ./internal/intent/train internal/intent
 
 .PHONY: vuln
 vuln: ## look up known faults of the modules (needs the network)

@@ -31,6 +31,7 @@ var own = map[string]string{
 	"internal/parse/pdf":           "kb",
 	"internal/chunk":               "kb",
 	"internal/lexical":             "kb",
+	"internal/intent":              "lexical",
 	"internal/llm":                 "kb",
 	"internal/llm/llmtest":         "",
 	"internal/llm/llmtest/standin": "llm/llmtest",
@@ -61,7 +62,7 @@ var own = map[string]string{
 	"internal/dense":    "kb vector",
 	"internal/retrieve": "kb lexical chunk",
 	"internal/ingest":   "kb parse chunk lexical objstore",
-	"internal/chat":     "kb llm lexical chunk", // the words of answers are checked as they are searched
+	"internal/chat":     "kb llm lexical chunk intent", // the words of answers are checked as they are searched
 	"internal/backup":   "kb objstore commitlog",
 	"internal/api":      "kb auth ratelimit telemetry",
 
@@ -73,6 +74,8 @@ var own = map[string]string{
 	"internal/evaluate":            "kb lexical retrieve chunk parse",
 	"internal/evaluate/run":        "evaluate",
 	"internal/evaluate/train":      "evaluate kb",
+	"internal/intent/train":        "intent",
+	"internal/intent/measure":      "chat evaluate intent kb",
 	"internal/console/consoletest": "kb",
 	"internal/e2e":                 "",
 

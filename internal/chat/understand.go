@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	classifier "github.com/eino-qa/eino-qa/internal/intent"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/lexical"
 	"github.com/eino-qa/eino-qa/internal/llm"
@@ -51,7 +52,7 @@ var (
 	wantsHumanZh = lazily(`(转|接|换|找|叫|要|请|想|联系|来)(个|一个|一下|到|接|给|下|我|你们|你|的|和|跟|与){0,3}(人工|真人|活人|客服人员|客服专员|坐席|值班经理)|^(人工|真人|客服)(客服|服务|坐席|人员)?$|(和|跟|与|找)(真人|人工|客服|你们的?人|你们客服|负责人)(客服|人员)?(聊|说|谈|讲|沟通|对话|通话|联系)|人工(客服|服务)?(在吗|在不在|快来|接一下)|^(我要|我想|请|帮我)?(投诉|找客服|联系客服|转客服)$`)
 	wantsHumanEn = lazily(`\b(talk|speak|chat|connect|transfer|pass|hand|put|get|reach|switch|escalate|forward|need|want|give)\b[^.?!]{0,30}\b(human|real person|live person|actual person|person|live agent|human agent|agent|representative|operator|someone real|a rep|human being|supervisor|manager|someone|somebody|customer (service|support|care)|support (team|staff))\b|^i (want|need|would like|'d like) to (complain|make a complaint|file a complaint)\b|^(a |an |the )?(real |live )?(human|agent|representative|operator|person)( agent| being| support| please)*$`)
 	// … and does not ask about the connecting.
-	asksAbout = lazily(`多久|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
+	asksAbout = lazily(`多久|几个|最多|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
 )
 
 // refusesHuman is someone who does not want to be connected.
@@ -153,15 +154,50 @@ func refersBack(query string) reference {
 }
 
 // understand tells what the message wants: rules first, for they are sure or
-// silent; then a model, if there is one. A model that fails leaves it to the
-// rules.
+// silent; then a model, if there is one, or else the classifier. A model that
+// fails leaves it to the classifier.
 func (a *answer) understand(ctx context.Context) error {
-	if a.engine.models != nil && a.intent.confidence < 1 {
-		if err := a.understandByModel(ctx); err != nil {
+	if a.intent.confidence < 1 {
+		if a.engine.models == nil {
+			a.classify()
+		} else if err := a.understandByModel(ctx); err != nil {
 			return err
 		}
 	}
 	return a.emit(kb.Event{Type: kb.EventStage, Stage: "understand", Route: a.intent.route})
+}
+
+// sure is how likely a reading of the classifier has to be before anything but
+// the knowledge base answers: a question that finds no answer costs less than
+// a conversation that is handed over, or a request for the number of an order,
+// where somebody asked something. Chosen on cmrc2018-trial, see docs/intent.md.
+var sure = map[string]float64{classifier.Handoff: 0.65, classifier.Order: 0.65, classifier.Greet: 0.55, classifier.Thanks: 0.55, classifier.Bye: 0.55, classifier.About: 0.75}
+
+// sureOfHandoff is for messages that ask how, when or what: most of them ask
+// about people, not for one.
+const sureOfHandoff = 0.85
+
+// classify reads what no rule has claimed.
+func (a *answer) classify() {
+	class, p := classifier.Classify(a.turn.Query)
+	least, ok := sure[class]
+	if class == classifier.Handoff && asksAbout.MatchString(lexical.Fold(a.turn.Query)) {
+		least = sureOfHandoff
+	}
+	if !ok || p < least || drops(a.turn.Query) {
+		return
+	}
+	switch class {
+	case classifier.Handoff:
+		a.intent = intent{route: kb.Handoff, confidence: p}
+	case classifier.Order:
+		if a.inquireByModel() {
+			a.intent = intent{route: kb.Order, confidence: p}
+		}
+	default:
+		acts := map[string]act{classifier.Greet: actGreet, classifier.Thanks: actThanks, classifier.Bye: actBye, classifier.About: actWho}
+		a.intent = intent{route: kb.Direct, act: acts[class], confidence: p}
+	}
 }
 
 func (a *answer) understandByModel(ctx context.Context) error {
@@ -174,6 +210,7 @@ func (a *answer) understandByModel(ctx context.Context) error {
 		if !errors.Is(err, llm.ErrRefused) { // the answer will be refused, too
 			a.engine.failed(ctx, call)
 			a.degrade(degradedUnderstanding)
+			a.classify()
 		}
 		return nil
 	}

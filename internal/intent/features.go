@@ -110,7 +110,7 @@ func (r *reader) read(text string) {
 		}
 		word = word[:0]
 	}
-	for _, c := range text {
+	for _, c := range squeeze(text) {
 		switch {
 		case isHan(c):
 			end()
@@ -134,6 +134,19 @@ func (r *reader) read(text string) {
 	flush()
 	r.add(words, "pair", r.prev, "$")
 	r.add(words, "long", string(rune('0'+min(9, int(math.Log2(float64(1+count)))))))
+}
+
+// squeeze writes hellooooo as helloo: what is there more than twice in a row
+// says nothing. Digits stay.
+func squeeze(s string) string {
+	var before, last rune
+	return strings.Map(func(c rune) rune {
+		if c == last && c == before && !unicode.IsNumber(c) {
+			return -1
+		}
+		before, last = last, c
+		return c
+	}, s)
 }
 
 // isHan reports what is written without spaces.

@@ -10,6 +10,7 @@ import (
 // Example is one text of a class, for training.
 type Example struct {
 	Class, Text string
+	Group       int // what is alike has one number: it is held out together
 }
 
 // Options of Train. The zero value means the defaults, which were chosen on
@@ -39,6 +40,7 @@ func (o Options) withDefaults() Options {
 type Linear struct {
 	Classes []string
 	Scale   float64 // of the sums, before softmax makes them probabilities
+	HeldOut float64 // accuracy on examples that were held out, if Train calibrated
 	bits    int
 	rows    []int32   // bucket → row, −1 = not seen in training
 	weights []float32 // rows × classes
@@ -57,8 +59,7 @@ func Train(examples []Example, o Options) (*Linear, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Scale, err = fitScale(examples, o)
-	return m, err
+	return m, m.calibrate(examples, o)
 }
 
 // TrainUncalibrated is Train for who asks for classes only: its probabilities
@@ -79,49 +80,36 @@ func learn(examples []Example, o Options) (*Linear, error) {
 	if m.Classes = slices.Compact(m.Classes); len(m.Classes) < 2 {
 		return nil, fmt.Errorf("train on %d classes: want two or more", len(m.Classes))
 	}
-	xs, rarity := m.index(examples)
-	m.weights, m.bias = make([]float32, len(rarity)*len(m.Classes)), make([]float32, len(m.Classes))
-	d := descent{xs: xs, ys: make([]bool, len(xs)), w: make([]float32, len(rarity)), o: o}
+	xs, rows := m.index(examples)
+	m.weights, m.bias = make([]float32, rows*len(m.Classes)), make([]float32, len(m.Classes))
+	d := descent{xs: xs, ys: make([]bool, len(xs)), w: make([]float32, rows), o: o}
 	for c, name := range m.Classes {
 		for i, e := range examples {
 			d.ys[i] = e.Class == name
 		}
 		m.bias[c] = d.run(uint64(c))
 		for row, w := range d.w {
-			// Rarity goes into the weight, so that reading a text needs to know
-			// nothing but the weights.
-			m.weights[row*len(m.Classes)+c] = w * rarity[row]
+			m.weights[row*len(m.Classes)+c] = w
 		}
 	}
 	return m, nil
 }
 
 // index gives each bucket that occurs a row, and returns the examples as
-// vectors, weighed by the rarity of each row: the root of its idf.
-func (m *Linear) index(examples []Example) (xs [][]entry, rarity []float32) {
+// vectors. They are not weighed by rarity: it won nothing on held-out parts.
+func (m *Linear) index(examples []Example) (xs [][]entry, rows int) {
 	xs = make([][]entry, len(examples))
 	for i, e := range examples {
 		fs := vector(e.Text)
 		for _, f := range fs {
-			b := f.hash >> (32 - m.bits)
-			if m.rows[b] < 0 {
-				m.rows[b] = int32(len(rarity))
-				rarity = append(rarity, 0)
+			if b := f.hash >> (32 - m.bits); m.rows[b] < 0 {
+				m.rows[b] = int32(rows)
+				rows++
 			}
-			rarity[m.rows[b]]++
 		}
 		xs[i] = m.entries(fs)
 	}
-	for i, n := range rarity {
-		idf := math.Log(float64(1+len(examples))/float64(1+n)) + 1
-		rarity[i] = float32(math.Sqrt(max(idf, 0)))
-	}
-	for _, x := range xs {
-		for i := range x {
-			x[i].value *= rarity[x[i].row]
-		}
-	}
-	return xs, rarity
+	return xs, rows
 }
 
 // entry is one coordinate of a text's vector.
@@ -192,39 +180,49 @@ func (d *descent) run(class uint64) (bias float32) {
 // folds is how many parts calibration learns without.
 const folds = 5
 
-// fitScale returns the scale that makes the true classes of texts that were
-// not learned likeliest (temperature scaling: Guo et al., ICML 2017, §4.2).
-func fitScale(examples []Example, o Options) (float64, error) {
+// calibrate finds the scale that makes the true classes of texts that were not
+// learned likeliest (temperature scaling: Guo et al., ICML 2017, §4.2).
+func (m *Linear) calibrate(examples []Example, o Options) error {
 	var sums [][]float64
 	var truth []int
+	right := 0
 	for k := range folds {
-		var part []Example
-		for i, e := range examples {
-			if i%folds != k {
-				part = append(part, e)
+		var learned, held []Example
+		for _, e := range examples {
+			if e.Group%folds == k {
+				held = append(held, e)
+			} else {
+				learned = append(learned, e)
 			}
 		}
-		m, err := learn(part, o)
+		part, err := learn(learned, o)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		for i := k; i < len(examples); i += folds {
-			if c, ok := slices.BinarySearch(m.Classes, examples[i].Class); ok {
-				sums, truth = append(sums, m.sums(examples[i].Text)), append(truth, c)
+		if len(part.Classes) != len(m.Classes) {
+			return fmt.Errorf("train: a class has too few groups to hold one out")
+		}
+		for _, e := range held {
+			c, _ := slices.BinarySearch(part.Classes, e.Class)
+			s := part.sums(e.Text)
+			if s[c] == slices.Max(s) {
+				right++
 			}
+			sums, truth = append(sums, s), append(truth, c)
 		}
 	}
-	best, least := 1.0, math.Inf(1)
+	m.HeldOut = float64(right) / float64(len(examples))
+	least := math.Inf(1)
 	for scale := 0.5; scale < 40; scale *= 1.05 {
 		loss := 0.0
 		for i, s := range sums {
 			loss -= math.Log(max(softmax(s, scale)[truth[i]], 1e-12))
 		}
 		if loss < least {
-			best, least = scale, loss
+			m.Scale, least = scale, loss
 		}
 	}
-	return best, nil
+	return nil
 }
 
 func (m *Linear) sums(text string) []float64 {
