@@ -59,9 +59,9 @@ build: bin/server ## build the server and the functions into bin/
 functions := chat ingest admin health backup
 tags_chat   := function,noingest
 tags_ingest := function,nochat
-tags_admin  := function,nochat
+tags_admin  := function,nochat,novectors
 tags_health := function
-tags_backup := function,nochat,noingest
+tags_backup := function,nochat,noingest,novectors
 # $(call function,name,out,more tags) builds one.
 function = $(GO) build -tags 'lambda.norpc,$(tags_$(1))$(if $(TAGS)$(3),$(comma)$(or $(3),$(TAGS)))' -trimpath -buildvcs=false -ldflags '-s -w $(LDFLAGS) -X main.version=$(VERSION)' -o $(2) ./functions/$(1)
 comma := ,

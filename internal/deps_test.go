@@ -210,9 +210,9 @@ func TestTheTablesCatch(t *testing.T) {
 var links = map[string]struct{ tags, not string }{
 	"health": {"function", "internal/app internal/tenant github.com/cloudwego/ github.com/milvus-io/ github.com/ncruces/ google.golang.org/grpc github.com/bytedance/sonic github.com/prometheus/ github.com/xuri/"},
 	"chat":   {"function,noingest", "internal/parse internal/ingest internal/evaluate github.com/xuri/ github.com/yuin/goldmark github.com/schollz/"},
-	"admin":  {"function,nochat", "internal/chat internal/llm internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/milvus-io/ github.com/schollz/"},
+	"admin":  {"function,nochat,novectors", "internal/chat internal/llm internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/milvus-io/ github.com/schollz/"},
 	"ingest": {"function,nochat", "internal/chat internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/schollz/"},
-	"backup": {"function,nochat,noingest", "internal/chat internal/llm internal/parse internal/ingest internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/xuri/ github.com/schollz/"},
+	"backup": {"function,nochat,noingest,novectors", "internal/chat internal/llm internal/dense github.com/milvus-io/ internal/parse internal/ingest internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/xuri/ github.com/schollz/"},
 }
 
 // TestFunctionsLinkWhatTheyRun: functions start in milliseconds because of

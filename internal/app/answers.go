@@ -36,8 +36,8 @@ func openAnswers(cfg config.Config, m meter, log *slog.Logger) (x answers, err e
 
 // of returns the chat of one tenant.
 func (x answers) of(id kb.TenantID, t *Tenant) api.Chat {
-	found := finder{r: t.Retrieve, model: x.models != nil && x.models.HasChat()}
-	return choosing{x, t.Store, chat.Tenant{ID: id, Memory: t.Store, Retriever: found, Orders: t.Store}}
+	found := finder{r: t.Retrieve, vectors: t.vectors, reranker: t.reranker, model: x.models != nil && x.models.HasChat()}
+	return choosing{x, t.Store, found, chat.Tenant{ID: id, Memory: t.Store, Orders: t.Store}}
 }
 
 // choosing answers with the model that the tenant chose: it is one row of the
@@ -46,6 +46,7 @@ func (x answers) of(id kb.TenantID, t *Tenant) api.Chat {
 type choosing struct {
 	answers
 	store  *store.Store
+	finder finder
 	tenant chat.Tenant
 }
 
@@ -64,6 +65,8 @@ func (c choosing) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event,
 				t.Model = model
 			}
 		}
+		spent := new(spending)
+		t.Memory, t.Retriever = counting{c.store, spent}, c.finder.counting(spent)
 		c.engine.For(t).Answer(ctx, q)(yield)
 	}
 }
@@ -96,30 +99,4 @@ func (x answers) close() {
 	if x.models != nil {
 		x.models.Close()
 	}
-}
-
-// openModels returns the client of the models that settings name, nil without
-// any. It asks nobody.
-func openModels(cfg config.Config, m meter) (*llm.Client, error) {
-	d := cfg.DashScope
-	if !d.Models() {
-		return nil, nil //nolint:nilnil // no models is no error
-	}
-	endpoint := func(on bool, model string) llm.Endpoint {
-		if !on {
-			return llm.Endpoint{Provider: llm.OpenAI} // which has no default model
-		}
-		return llm.Endpoint{Model: model}
-	}
-	retries := d.MaxRetries
-	if retries == 0 {
-		retries = -1 // package llm takes 0 for its default
-	}
-	return llm.New(llm.Config{
-		BaseURL: d.BaseURL, APIKey: d.APIKey.Reveal(), Timeout: d.Timeout, MaxRetries: retries,
-		Observe: func(_ context.Context, u llm.Usage) {
-			m.Model(string(u.Op), ending(u.Err), u.Duration, u.Prompt, u.Completion)
-		},
-		Chat: endpoint(d.Chat(), d.ChatModel), Embedding: endpoint(d.Embed(), d.EmbedModel), Rerank: endpoint(d.Rerank(), d.RerankModel),
-	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/api"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/retrieve"
 )
 
 // answers stands for the parts that this build was made without.
@@ -22,6 +23,13 @@ func (answers) of(kb.TenantID, *Tenant) api.Chat { return silent{} }
 func (answers) catalogue() api.Models { return nil }
 
 func (answers) close() {}
+
+// reranker stands for the rerank model, which only answers need.
+type reranker struct{}
+
+func (answers) reranker(kb.TenantID) *reranker { return nil }
+
+func (*reranker) into(cfg retrieve.Config) retrieve.Config { return cfg }
 
 // silent answers a request that was sent to the wrong function.
 type silent struct{}

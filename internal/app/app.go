@@ -41,6 +41,7 @@ type App struct {
 	keys     *auth.Keys
 	links    *auth.Links
 	answers  answers // who answers questions
+	vectors  vectors // who makes and searches vectors
 	intake   intake  // who takes files in
 	settings settings
 	rootKey  string // the generated key, if this process was the one to generate it
@@ -61,6 +62,9 @@ func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b
 	if a.answers, err = openAnswers(cfg, m, log); err != nil {
 		return nil, err
 	}
+	if a.vectors, err = openVectors(cfg, a.answers, m, log); err != nil {
+		return nil, err
+	}
 	a.tenants = tenant.NewRegistry(tenant.Config{
 		Bucket: a.bucket, Folder: folder, Schema: store.Schema, CacheBytes: int64(cfg.Database.CacheSize),
 		Alarm:     func(err error) { log.Error("the store breaks its promises", "error", err) },
@@ -76,6 +80,7 @@ func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b
 
 // Close closes what Open opened.
 func (a *App) Close() error {
+	a.vectors.close()
 	a.answers.close()
 	return a.tenants.Close()
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/api"
 	"github.com/eino-qa/eino-qa/internal/kb"
-	"github.com/eino-qa/eino-qa/internal/retrieve"
 )
 
 // backend is the App as package api sees it.
@@ -57,32 +56,3 @@ func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
 	}
 	return parts, err == nil
 }
-
-// finder is a retriever as package chat sees it.
-type finder struct {
-	r     *retrieve.Retriever
-	model bool // one writes the answers, and reads what stands beside the passages
-}
-
-func (f finder) Retrieve(ctx context.Context, question string, n int) (kb.Found, error) {
-	res, err := f.r.Retrieve(ctx, question, n)
-	if err != nil {
-		return kb.Found{}, err
-	}
-	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers(), Degraded: res.Degraded}
-	if f.model {
-		if found.Context, err = f.r.Context(ctx, found.Passages); err != nil {
-			return kb.Found{}, err
-		}
-	}
-	for i, q := range res.Quotes {
-		if i > 0 && q.Score < leastQuote {
-			continue
-		}
-		found.Quotes = append(found.Quotes, kb.Quote(q))
-	}
-	return found, nil
-}
-
-// leastQuote is the least confidence of a sentence quoted beside the best one.
-const leastQuote = 0.05

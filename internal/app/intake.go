@@ -18,8 +18,9 @@ type ingester = *ingest.Ingester
 // intake is what takes files in. The functions chat and backup are built with
 // the tag noingest and do without: the parsers cost 14 ms of a cold start.
 type intake struct {
-	bucket objstore.Bucket
-	worker *ingest.Worker
+	bucket  objstore.Bucket
+	worker  *ingest.Worker
+	vectors vectors
 }
 
 func newIntake(a *App) intake {
@@ -30,11 +31,15 @@ func newIntake(a *App) intake {
 		}
 		return t.Ingester, nil
 	}
-	return intake{bucket: a.bucket, worker: ingest.NewWorker(a.bucket, open, a.log)}
+	return intake{bucket: a.bucket, worker: ingest.NewWorker(a.bucket, open, a.log), vectors: a.vectors}
 }
 
 // of returns the ingester of one tenant.
-func (x intake) of(id kb.TenantID, s *store.Store) ingester { return ingest.New(id, s, x.bucket) }
+func (x intake) of(id kb.TenantID, s *store.Store) ingester {
+	in := ingest.New(id, s, x.bucket)
+	in.Published = func() { x.vectors.wake(id) }
+	return in
+}
 
 // run does the jobs of all tenants until ctx ends.
 func (x intake) run(ctx context.Context) error { return x.worker.Run(ctx) }

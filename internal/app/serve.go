@@ -46,6 +46,12 @@ func (a *App) Serve(ctx context.Context, ready func(ctx context.Context, url str
 		}
 		return nil
 	})
+	g.Go(func() error {
+		if err := a.vectors.run(ctx, a); !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	})
 	g.Go(func() error { return a.backupEvery(ctx) })
 	g.Go(func() error { return ready(ctx, scheme+"://"+l.Addr().String()) })
 	g.Go(func() error {
@@ -96,14 +102,20 @@ func (a *App) Banner(out io.Writer, url string) {
 // features is what works in this process. Settings that are ahead of the
 // program are named as what they are: off.
 func (a *App) features() []config.Feature {
-	later := map[string]string{
-		"embedding model": "search by words only; vectors come with a later release", "rerank model": "results in the order of the search; comes with a later release",
-		"milvus": "comes with a later release", "cache": "every answer is computed; comes with a later release",
-	}
 	fs := a.cfg.Features()
 	for i, f := range fs {
-		if what := later[f.Name]; what != "" && f.On {
-			fs[i].On, fs[i].Detail = false, what
+		if !f.On {
+			continue
+		}
+		switch f.Name {
+		case "embedding model":
+			fs[i].On = a.vectors.on()
+		case "milvus":
+			if fs[i].On = a.vectors.on() && a.vectors.index.on(); !a.vectors.on() {
+				fs[i].Detail = "idle without an embedding model"
+			}
+		case "cache":
+			fs[i].On, fs[i].Detail = false, "every answer is computed; comes with a later release"
 		}
 	}
 	return fs

@@ -20,10 +20,12 @@ type Tenant struct {
 	Ingester ingester
 	Chat     api.Chat
 	Retrieve *retrieve.Retriever
+	vectors  *tenantVectors // nil without an embedding model
+	reranker *reranker      // nil without a rerank model
 }
 
 // memory is the bytes that the parts hold to be faster.
-func (t *Tenant) memory() int64 { return t.Retrieve.Memory() }
+func (t *Tenant) memory() int64 { return t.Retrieve.Memory() + t.vectors.memory() }
 
 // Tenant returns the parts of a tenant, making the tenant if create is set.
 func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant, error) {
@@ -34,7 +36,8 @@ func (a *App) Tenant(ctx context.Context, id kb.TenantID, create bool) (*Tenant,
 	if err != nil {
 		return nil, err
 	}
-	t := &Tenant{Store: s, Ingester: a.intake.of(id, s), Retrieve: retrieve.New(s, retrieve.Config{})}
+	t := &Tenant{Store: s, Ingester: a.intake.of(id, s), vectors: a.vectors.of(id, s), reranker: a.answers.reranker(id)}
+	t.Retrieve = retrieve.New(s, t.reranker.into(t.vectors.into(retrieve.Config{Patience: a.cfg.RAG.VectorTimeout})))
 	t.Chat = a.answers.of(id, t)
 	return a.lately.keep(id, t, time.Now()), nil
 }

@@ -50,7 +50,7 @@ func Default() Config {
 		},
 		RateLimit: RateLimit{ChatPerMinute: 100, PublicPerMinute: 20, VectorsPerMinute: 50}, // DESIGN §6
 		Tenants:   Tenants{AutoCreate: true, PublicChat: Auto, Sample: Auto},
-		RAG:       RAG{TopK: 5},
+		RAG:       RAG{TopK: 5, VectorTimeout: 2 * time.Second, VectorMemory: 64 << 20}, // retrieve.DefaultPatience; 21,000 chunks of 1536 dimensions
 		Intent:    Intent{ConfidenceThreshold: 0.6},
 		Session:   Session{MaxHistory: 10, Timeout: 30 * time.Minute},
 		Handoff:   Handoff{Timeout: 5 * time.Minute},

@@ -150,6 +150,10 @@ type RAG struct {
 	TopK int `yaml:"top_k" env:"TOP_K" min:"1" max:"100"`
 	// ScoreThreshold is the least confidence, 0 to 1, that an answer needs; 0 leaves it to the search, whose threshold was chosen by evaluation.
 	ScoreThreshold float64 `yaml:"score_threshold" env:"SCORE_THRESHOLD" min:"0" max:"1"`
+	// VectorTimeout is how long a question waits for its vector, and again for the rerank model, before it is answered without.
+	VectorTimeout time.Duration `yaml:"vector_timeout" env:"VECTOR_TIMEOUT" min:"50ms" max:"1m"`
+	// VectorMemory is how much of one tenant's vectors is kept in memory for searching. A tenant with more needs Milvus: without it vectors only reorder what its words find.
+	VectorMemory Bytes `yaml:"vector_memory" env:"VECTOR_MEMORY" min:"1MiB" max:"1TiB"`
 }
 
 // Intent is how questions are sorted.

@@ -238,3 +238,6 @@ func usable(all []kb.VectorBatch, epoch int64, space string) (live map[string]bo
 	slices.SortFunc(covered, func(a, b kb.VectorBatch) int { return cmp.Compare(a.First, b.First) })
 	return live, covered
 }
+
+// Model names the model that makes the vectors.
+func (s *Searcher) Model() string { return s.embed.Model() }

@@ -21,8 +21,8 @@ import (
 
 // functionTags are the tags that the Makefile builds each function with.
 var functionTags = map[string][]string{
-	"chat": {"function", "noingest"}, "ingest": {"function", "nochat"}, "admin": {"function", "nochat"},
-	"health": {"function"}, "backup": {"function", "nochat", "noingest"},
+	"chat": {"function", "noingest"}, "ingest": {"function", "nochat"}, "admin": {"function", "nochat", "novectors"},
+	"health": {"function"}, "backup": {"function", "nochat", "noingest", "novectors"},
 }
 
 // functions builds the functions once and returns their folder.

@@ -83,6 +83,9 @@ func (in *Ingester) publish(ctx context.Context, works []work) ([]work, error) {
 		return nil, err
 	}
 	ready, err := in.store.Publish(ctx, id, published, time.Now())
+	if len(ready) > 0 && in.Published != nil {
+		in.Published()
+	}
 	return slices.DeleteFunc(works, func(w work) bool { return !slices.Contains(ready, w.job.ID) }), err
 }
 

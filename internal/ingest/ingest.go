@@ -50,6 +50,10 @@ type index interface {
 
 // Ingester is the ingestion of one tenant. It is safe for concurrent use.
 type Ingester struct {
+	// Published is called after documents became ready; it must not block. It
+	// may be nil, and is set before the Ingester is used.
+	Published func()
+
 	tenant kb.TenantID
 	store  documents
 	bucket objstore.Bucket

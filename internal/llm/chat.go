@@ -1,3 +1,5 @@
+//go:build !nochat
+
 package llm
 
 import (
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/cloudwego/eino-ext/components/model/openai"
 	"github.com/cloudwego/eino-ext/components/model/qwen"
@@ -62,6 +65,10 @@ type chatModel struct {
 }
 
 var _ model.ToolCallingChatModel = (*chatModel)(nil)
+
+func newChatModel(c *Client) *chatModel {
+	return &chatModel{c: c, inner: sync.OnceValues(c.openChat)}
+}
 
 // openChat makes eino's client: Qwen's for DashScope, OpenAI's elsewhere.
 func (c *Client) openChat() (model.ToolCallingChatModel, error) {

@@ -1,3 +1,5 @@
+//go:build !nochat
+
 package llm
 
 import (

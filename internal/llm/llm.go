@@ -152,7 +152,7 @@ func New(cfg Config) (*Client, error) {
 	if err := c.checkDimensions(); err != nil {
 		return nil, err
 	}
-	c.model = &chatModel{c: c, inner: sync.OnceValues(c.openChat)}
+	c.model = newChatModel(c)
 	return c, nil
 }
 

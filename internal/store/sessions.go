@@ -81,6 +81,12 @@ func (s *Store) Turn(ctx context.Context, id kb.TurnID, owner string) (t kb.Turn
 // the session's state is no longer before, somebody else took the
 // conversation: kb.Conflict with the detail state, and nothing is saved.
 func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, after kb.SessionState, reason string) error {
+	return s.SaveTurnSpent(ctx, t, owner, before, after, reason, nil)
+}
+
+// SaveTurnSpent is SaveTurn, and counts in the same commit what models took
+// that did not write the answer.
+func (s *Store) SaveTurnSpent(ctx context.Context, t kb.Turn, owner string, before, after kb.SessionState, reason string, spent []kb.Spent) error {
 	sources, err := json.Marshal(t.Sources)
 	if err != nil {
 		return fmt.Errorf("encode sources: %w", err)
@@ -105,6 +111,11 @@ func (s *Store) SaveTurn(ctx context.Context, t kb.Turn, owner string, before, a
 		}
 		if err := addUsage(c, t); err != nil {
 			return err
+		}
+		for _, u := range spent {
+			if err := addSpent(c, u, t.CreatedAt); err != nil {
+				return err
+			}
 		}
 		if t.Metadata.Abstained && !t.Metadata.Late {
 			err := c.Exec(`INSERT OR REPLACE INTO missed (turn, query, lang, created_at) VALUES (?, ?, ?, ?)`, t.ID, t.Query, t.Lang, t.CreatedAt)
