@@ -177,12 +177,10 @@ func (s *Server) mux(console http.Handler) http.Handler {
 	for _, r := range s.routes() {
 		mux.Handle(r.path, s.dispatch(r))
 	}
-	// Paths of ours that do not exist answer as the API does, not as the page.
-	for _, p := range []string{"/api/", "/admin/", "/v1/", "/health/", "/models/"} {
-		mux.Handle(p, s.fails(notFound))
-	}
 	s.mountProfiles(mux)
-	mux.Handle("/", console)
+	mux.Handle("/{$}", console)
+	mux.Handle("/console/", console)
+	mux.Handle("/", s.fails(notFound))
 	return mux
 }
 
