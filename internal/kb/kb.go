@@ -214,6 +214,7 @@ type Metadata struct {
 	State       string    `json:"state,omitempty"`       // of the session, when not "ai"
 	Interrupted bool      `json:"interrupted,omitempty"` // the reader left before the end
 	Replayed    bool      `json:"replayed,omitempty"`    // the answer to an earlier request with the same Idempotency-Key
+	Withdrawn   bool      `json:"withdrawn,omitempty"`   // it quoted a document that was deleted since, and is not shown any more
 	Late        bool      `json:"late,omitempty"`        // a human had taken over when it was done: it does not count
 	Order       *OrderRef `json:"order,omitempty"`       // route order: which one
 	Usage       *Usage    `json:"usage,omitempty"`       // what models took for it

@@ -11,7 +11,8 @@ import (
 	"github.com/eino-qa/eino-qa/internal/tenant"
 )
 
-// Session returns a session and its last turns, oldest first. A session that
+// Session returns a session and its last turns, oldest first, without the
+// answers that quote what was deleted. A session that
 // does not exist, or belongs to another owner, is kb.NotFound: the two cannot
 // be told apart.
 func (s *Store) Session(ctx context.Context, id kb.SessionID, owner string, turns int) (ses kb.Session, last []kb.Turn, err error) {
@@ -29,11 +30,15 @@ func (s *Store) Session(ctx context.Context, id kb.SessionID, owner string, turn
 		if err != nil || !found || turns == 0 {
 			return err
 		}
-		return c.Query(func(r *tenant.Row) error {
+		err = c.Query(func(r *tenant.Row) error {
 			t, err := scanTurn(r)
 			last = append([]kb.Turn{t}, last...)
 			return err
 		}, `SELECT `+turnColumns+` FROM turns WHERE owner = ? AND session = ? ORDER BY seq DESC LIMIT ?`, owner, id, turns)
+		if err != nil {
+			return err
+		}
+		return withdraw(c, last)
 	})
 	if err != nil {
 		return ses, nil, fmt.Errorf("read session: %w", err)
@@ -42,6 +47,30 @@ func (s *Store) Session(ctx context.Context, id kb.SessionID, owner string, turn
 		return ses, nil, kb.E(kb.NotFound, nil, "no session %q", id)
 	}
 	return ses, last, nil
+}
+
+// withdraw takes the answers out of turns that quote a document which was
+// deleted since: what was deleted is not shown again, nor sent to a model.
+func withdraw(c *tenant.Conn, turns []kb.Turn) error {
+	there := map[kb.DocumentID]bool{}
+	for i := range turns {
+		t := &turns[i]
+		for _, src := range t.Sources {
+			id := src.Metadata.Document
+			if _, asked := there[id]; !asked {
+				there[id] = false
+				err := c.Query(func(*tenant.Row) error { there[id] = true; return nil }, `SELECT 1 FROM documents WHERE id = ?`, id)
+				if err != nil {
+					return err
+				}
+			}
+			if !there[id] {
+				t.Answer, t.Sources, t.Metadata.Withdrawn = "", []kb.Citation{}, true
+				break
+			}
+		}
+	}
+	return nil
 }
 
 const turnColumns = `id, session, query, condensed, answer, route, lang, sources, metadata, created_at`

@@ -365,10 +365,11 @@ func TestSessions(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	ctx := t.Context()
+	quoted := submit(t, s, "quoted", "sha", "").Document
 	turn := func(n int) kb.Turn {
 		return kb.Turn{
 			ID: kb.TurnID(fmt.Sprint("turn", n)), Session: "s1", Query: fmt.Sprint("q", n), Answer: "a", Route: kb.Knowledge, Lang: kb.Zh,
-			Sources: []kb.Citation{{Content: "c"}}, CreatedAt: epoch.Add(time.Duration(n) * time.Second),
+			Sources: []kb.Citation{{Content: "c", Metadata: kb.CitationMetadata{Document: quoted}}}, CreatedAt: epoch.Add(time.Duration(n) * time.Second),
 		}
 	}
 	for n := range 3 {
@@ -403,6 +404,13 @@ func TestSessions(t *testing.T) {
 	ms, next, err := s.MissedQueries(ctx, kb.Page{})
 	if err != nil || len(ms) != 1 || ms[0].Query != "q3" || next != "" {
 		t.Errorf("MissedQueries = %+v, %q, %v", ms, next, err)
+	}
+	if err := s.DeleteDocument(ctx, quoted); err != nil {
+		t.Fatal(err)
+	}
+	_, last, err = s.Session(ctx, "s1", "k1", 2)
+	if err != nil || len(last) != 2 || last[1].Answer != "" || len(last[1].Sources) != 0 || !last[1].Metadata.Withdrawn {
+		t.Errorf("Session = %+v, %v, want no answer that quotes what was deleted", last, err)
 	}
 }
 
