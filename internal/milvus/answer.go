@@ -92,13 +92,14 @@ func inspect(ctx context.Context, method string, req, reply any, cc *grpc.Client
 	if r, has := reply.(interface{ GetStatus() *commonpb.Status }); has {
 		s, ok = r.GetStatus(), true
 	}
+	legacy := s.GetErrorCode() //nolint:staticcheck // deprecated, and all that some servers set
 	switch {
 	case !ok:
 		return nil
 	case s == nil:
 		return fmt.Errorf("%w: %s has no status", errNonsense, method)
-	case s.GetCode() != 0 || s.GetErrorCode() != commonpb.ErrorCode_Success:
-		return &serverError{Code: s.GetCode(), Legacy: s.GetErrorCode(), Reason: s.GetReason()}
+	case s.GetCode() != 0 || legacy != commonpb.ErrorCode_Success:
+		return &serverError{Code: s.GetCode(), Legacy: legacy, Reason: s.GetReason()}
 	}
 	if r, is := reply.(*milvuspb.QueryResults); is && len(r.GetFieldsData()) == 0 {
 		return errNoRows

@@ -113,7 +113,7 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context, *cli
 		if err = c.ready(inner, conn); err == nil {
 			err = safely(func() error { return f(inner, sdk) })
 		}
-		if err == nil || try == tries || !again(err, inner) || conn.GetState() == connectivity.TransientFailure || !pause(inner, try) {
+		if err == nil || try == tries || !again(inner, err) || !pause(inner, try) {
 			break
 		}
 	}
@@ -176,7 +176,7 @@ func pause(ctx context.Context, try int) bool {
 }
 
 // again reports whether the same call may pass a moment later.
-func again(err error, ctx context.Context) bool {
+func again(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return false
 	}
@@ -244,7 +244,7 @@ func (c *Client) explain(ctx context.Context, op string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return kb.E(kb.Canceled, cause, "the question was given up")
 	}
-	if se, ok := errors.AsType[*serverError](err); ok && (se.denied()) || status.Code(err) == codes.Unauthenticated {
+	if se, ok := errors.AsType[*serverError](err); ok && se.denied() || status.Code(err) == codes.Unauthenticated {
 		return kb.E(kb.Unavailable, cause, "the vector index refuses our name or password: check milvus.username and milvus.password")
 	}
 	switch status.Code(err) {

@@ -217,7 +217,6 @@ func (x *Index) Search(ctx context.Context, vec []float32, k int) ([]kb.VectorHi
 	case err == nil, !complaint(err):
 		return hits, err
 	case notLoaded(err):
-		x.col.ready.Store(false)
 		if loading := x.col.startLoading(ctx); loading != nil {
 			return nil, loading
 		}
@@ -226,7 +225,6 @@ func (x *Index) Search(ctx context.Context, vec []float32, k int) ([]kb.VectorHi
 		return nil, e
 	}
 	// Whatever it is, the collection may be another than the one we knew.
-	x.col.ready.Store(false)
 	if found := x.col.check(ctx); missing(found) {
 		return nil, kb.E(kb.Unavailable, found, "the vector index is empty until it is built again")
 	} else if found != nil {

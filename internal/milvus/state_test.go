@@ -236,6 +236,16 @@ func TestTheNameAndPasswordAreSentAndNeverTold(t *testing.T) {
 			t.Errorf("%s: the log says nothing of it: %q", name, l)
 		}
 	}
+
+	// Milvus may say it in a status, too.
+	f.Fault(always("CheckHealth", func(milvustest.Call) (any, error) {
+		return &milvuspb.CheckHealthResponse{Status: milvustest.Refuse(1400, commonpb.ErrorCode_UnexpectedError, "not authenticated")}, nil
+	}))
+	c, _, l := onAddress(t, Config{Address: f.Address, Username: "root", Password: password})
+	unavailable(t, c.Ping(t.Context()), "check milvus.username")
+	if !strings.Contains(l.String(), "failed to connect to milvus") {
+		t.Errorf("the log says nothing of a denied status: %q", l)
+	}
 }
 
 func TestPiecesAndPagesStayBelowTheLimits(t *testing.T) {
@@ -249,6 +259,9 @@ func TestPiecesAndPagesStayBelowTheLimits(t *testing.T) {
 			if n := proto.Size(protoadapt.MessageV2Of(r)); n > 4<<20 {
 				t.Errorf("an upsert of %d bytes", n)
 			}
+		}
+		if r, ok := c.Req.(*milvuspb.QueryRequest); ok && r.GetGuaranteeTimestamp() != 0 {
+			t.Error("a count or a page may miss what was just written") // 0 is strong
 		}
 		return c.Next()
 	})

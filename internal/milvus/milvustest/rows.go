@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"regexp"
 	"slices"
@@ -165,6 +166,10 @@ func (f *Fake) Search(_ context.Context, r *milvuspb.SearchRequest) (*milvuspb.S
 	}
 	slices.SortFunc(found, func(a, b row) int { return cmp.Or(cmp.Compare(score(b), score(a)), cmp.Compare(a.key, b.key)) })
 	k, _ := strconv.Atoi(params["topk"])
+	var breadth struct{ Ef int }
+	if err := json.Unmarshal([]byte(params["params"]), &breadth); err != nil || breadth.Ef < k {
+		return &milvuspb.SearchResults{Status: Refuse(1100, commonpb.ErrorCode_UnexpectedError, "ef(%d) should be larger than k(%d)", breadth.Ef, k)}, nil
+	}
 	var keys []string
 	for _, row := range found[:min(k, len(found))] {
 		keys = append(keys, row.key)
