@@ -40,6 +40,7 @@ func OperatorUsage(w io.Writer) {
 	for _, h := range operatorHelp {
 		fmt.Fprintf(w, "  %s\n        %s\n", h.usage, h.what)
 	}
+	fmt.Fprintln(w, "  "+vectorsUsage)
 }
 
 // operator is one run of such a command.

@@ -48,11 +48,16 @@ func (a *App) importFile(ctx context.Context, actor string, id kb.TenantID, path
 
 // deleteTenant ends a tenant and forgets its keys: whoever has one is out.
 func (a *App) deleteTenant(ctx context.Context, actor string, id kb.TenantID) error {
+	var s *store.Store // as it was: afterwards nobody knows what is outside
+	if a.vectors.on() {
+		s, _ = a.openStore(ctx, id, false) // a tenant that is gone already is told below
+	}
 	return a.audited(ctx, actor, "tenant.delete", id, nil, func() (any, error) {
 		if err := a.backups().Delete(ctx, id); err != nil {
 			return nil, err
 		}
 		a.forget(id)
+		a.vectors.leave(ctx, id, s)
 		return nil, a.control.ForgetTenant(ctx, id, store.Entry{At: now(), Actor: actor, Action: "key.delete", Tenant: string(id), Outcome: "done"})
 	})
 }

@@ -8,21 +8,31 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
+	"time"
 
+	"github.com/eino-qa/eino-qa/internal/config"
+	"github.com/eino-qa/eino-qa/internal/dense"
 	"github.com/eino-qa/eino-qa/internal/evaluate"
 	"github.com/eino-qa/eino-qa/internal/ingest"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore/mem"
 	"github.com/eino-qa/eino-qa/internal/retrieve"
 	"github.com/eino-qa/eino-qa/internal/store"
+	"github.com/eino-qa/eino-qa/internal/telemetry/emf"
 	"github.com/eino-qa/eino-qa/internal/tenant"
 )
 
 // Evaluate measures the pipeline as shipped on every set below dir and prints
 // one line for each. Each set is ingested into a tenant of its own, on a store
-// in memory that is gone afterwards.
-func Evaluate(ctx context.Context, dir string, out io.Writer) error {
+// in memory that is gone afterwards. With an embedding model there are three
+// lines: of the words alone, of the vectors alone, and of both.
+func Evaluate(ctx context.Context, cfg config.Config, dir string, out io.Writer) error {
 	dirs, err := evaluate.Find(dir)
+	if err != nil {
+		return err
+	}
+	models, err := openModels(cfg, emf.New(io.Discard, cfg.Run.Platform))
 	if err != nil {
 		return err
 	}
@@ -32,11 +42,38 @@ func Evaluate(ctx context.Context, dir string, out io.Writer) error {
 			return err
 		}
 		p := newPipeline(kb.TenantID(fmt.Sprintf("eval-%d", i)))
-		scores, err := evaluate.Measure(ctx, p, set)
-		if err := errors.Join(err, p.tenants.Close()); err != nil {
+		if models != nil && models.HasEmbedding() {
+			p.embed = embedder{models, p.id, new(atomic.Int64)}
+		}
+		if err := errors.Join(p.measure(ctx, set, out), p.tenants.Close()); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// measure prints the scores of one set.
+func (p *pipeline) measure(ctx context.Context, set evaluate.Set, out io.Writer) error {
+	scores, err := evaluate.Measure(ctx, p, set)
+	if err != nil {
+		return err
+	}
+	if p.embed == nil {
 		fmt.Fprintln(out, set.Name, scores)
+		return nil
+	}
+	fmt.Fprintln(out, set.Name, "words  ", scores)
+	if err := p.makeVectors(ctx); err != nil {
+		return err
+	}
+	for _, arm := range []struct {
+		name string
+		evaluate.System
+	}{{"vectors", nearestOnly{p}}, {"both   ", hybrid{p}}} {
+		if scores, err = evaluate.Measure(ctx, arm.System, set); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, set.Name, arm.name, scores)
 	}
 	return nil
 }
@@ -50,6 +87,9 @@ type pipeline struct {
 	hiding  *hiding
 	finder  *retrieve.Retriever
 	names   map[kb.DocumentID][]string // document → its ids in the set: equal texts are one document
+
+	embed    dense.Embedder // nil: no vectors
+	searcher *dense.Searcher
 }
 
 var _ evaluate.System = (*pipeline)(nil)
@@ -121,6 +161,52 @@ func (p *pipeline) Ask(ctx context.Context, question string, n int, without []st
 	return r, nil
 }
 
+// makeVectors embeds what was ingested; from then on both arms search.
+func (p *pipeline) makeVectors(ctx context.Context) error {
+	if _, err := dense.NewIndexer(p.hiding.Store, p.embed, dense.Config{}).Pass(ctx); err != nil {
+		return err
+	}
+	p.searcher = dense.NewSearcher(p.hiding, p.embed, dense.Config{MemoryBytes: 1 << 30}, nil, nil)
+	arm := &tenantVectors{Searcher: p.searcher}
+	p.finder = retrieve.New(p.hiding, arm.into(retrieve.Config{Patience: time.Minute}))
+	return nil
+}
+
+// hybrid is a pipeline that holds a set already.
+type hybrid struct{ *pipeline }
+
+func (hybrid) Ingest(context.Context, string, []evaluate.Document) error { return nil }
+
+// nearestOnly is the dense arm of a pipeline alone.
+type nearestOnly struct{ *pipeline }
+
+func (nearestOnly) Ingest(context.Context, string, []evaluate.Document) error { return nil }
+
+func (p nearestOnly) Ask(ctx context.Context, question string, n int, without []string) (evaluate.Reply, error) {
+	p.hiding.hide(without)
+	near, err := p.searcher.Nearest(ctx, question, 2*n)
+	if err != nil {
+		return evaluate.Reply{}, err
+	}
+	ids := make([]kb.ChunkID, len(near))
+	for i, found := range near {
+		ids[i] = found.ID
+	}
+	chunks, err := p.hiding.LiveChunks(ctx, ids)
+	var r evaluate.Reply
+	for i, c := range chunks {
+		if i == 0 {
+			r.Answerable = float64(near[0].Cosine)
+		}
+		for _, name := range p.names[c.Document] {
+			if !slices.Contains(r.Docs, name) && len(r.Docs) < n {
+				r.Docs = append(r.Docs, name)
+			}
+		}
+	}
+	return r, err
+}
+
 // hiding is a store in which some documents are as if deleted.
 type hiding struct {
 	*store.Store
@@ -140,6 +226,20 @@ func (h *hiding) hide(docs []string) {
 		}
 	}
 	h.changes++
+}
+
+// VectorsVersion implements dense.Store.
+func (h *hiding) VectorsVersion(ctx context.Context) (index, block int64, err error) {
+	index, block, err = h.Store.VectorsVersion(ctx)
+	return index + h.changes, block, err
+}
+
+// LiveSpans implements dense.Store.
+func (h *hiding) LiveSpans(ctx context.Context) ([]kb.Span, error) {
+	live, err := h.Store.LiveSpans(ctx)
+	return slices.DeleteFunc(live, func(s kb.Span) bool { // a document is one span
+		return slices.ContainsFunc(h.hidden, func(o kb.Span) bool { return o.First == s.First })
+	}), err
 }
 
 // IndexVersion implements retrieve.Store.

@@ -50,7 +50,35 @@ func (f *Function) Ingest(ctx context.Context, o function.ObjectEvent) error {
 		return kb.E(kb.Unprocessable, nil, "job %s of tenant %s failed: %s", job, id, j.Error)
 	}
 	f.meter.Document("ready")
+	f.embed(ctx, within, id, j)
 	return nil
+}
+
+// embed makes the vectors of a document that became ready, as far as the time
+// goes. The document can be searched already, so nothing here is an error of
+// the event: what is missing is marked for the sweep.
+func (f *Function) embed(ctx, within context.Context, id kb.TenantID, j kb.Job) {
+	a, err := f.open(ctx)
+	if err != nil || !a.vectors.on() {
+		return
+	}
+	t, err := a.Tenant(ctx, id, false)
+	if err != nil {
+		return
+	}
+	missing := 1
+	span, err := t.Store.VersionSpan(within, j.Document, j.Version)
+	if err == nil {
+		missing, err = a.vectors.embedOne(within, id, t, span)
+	}
+	if err != nil && kb.KindOf(err) != kb.NotFound {
+		f.log.WarnContext(ctx, "vectors are incomplete, left to the sweep", telemetry.Tenant, string(id), "missing", missing, telemetry.Error(err))
+	}
+	if missing > 0 || a.vectors.index.on() { // batches for Milvus are made of many documents
+		if err := t.Ingester.MarkVectors(context.WithoutCancel(ctx)); err != nil {
+			f.log.ErrorContext(ctx, "vectors cannot be asked for", telemetry.Tenant, string(id), telemetry.Error(err))
+		}
+	}
 }
 
 // ingester opens a tenant as it is now: the job was committed elsewhere.
@@ -96,11 +124,18 @@ func (f *Function) Sweep(ctx context.Context, _ function.ScheduleEvent) error {
 		in, err := f.ingester(ctx, id)
 		if err == nil {
 			err = in.Sweep(ctx, time.Now().Add(-stalled))
+			a.vectors.sweep(ctx, a, id, in)
 		}
 		if err != nil {
 			f.log.ErrorContext(ctx, "sweep of a tenant failed", slog.String(telemetry.Tenant, string(id)), telemetry.Error(err))
 		}
 		errs = append(errs, err)
+	}
+	if within, cancel := reserve(ctx); a.vectors.walkDue() {
+		errs = append(errs, a.vectors.walk(within, a))
+		cancel()
+	} else {
+		cancel()
 	}
 	return errors.Join(errs...)
 }

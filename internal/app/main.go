@@ -67,7 +67,7 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 		if len(args) != 1 {
 			return &config.UsageError{Msg: "eval: give the folder of the sets"}
 		}
-		return Evaluate(ctx, args[0], stdout)
+		return Evaluate(ctx, cfg, args[0], stdout)
 	}
 	openApp := func() (*App, func() error, error) {
 		log, err := openLog(cfg, stderr, stderr) // what a command prints is its result
@@ -84,12 +84,13 @@ func command(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (
 		return err
 	}
 	run := map[string]func(*App) error{
-		"serve":  func(a *App) error { return serve(ctx, a, stdout) },
-		"ingest": func(a *App) error { return ingestCommand(ctx, a, args, stdout, stderr) },
-		"ask":    func(a *App) error { return askCommand(ctx, a, args, stdout) },
+		"serve":   func(a *App) error { return serve(ctx, a, stdout) },
+		"ingest":  func(a *App) error { return ingestCommand(ctx, a, args, stdout, stderr) },
+		"ask":     func(a *App) error { return askCommand(ctx, a, args, stdout) },
+		"vectors": func(a *App) error { return vectorsCommand(ctx, a, args, stdout) },
 	}[name]
 	if run == nil {
-		return &config.UsageError{Msg: fmt.Sprintf("unknown command %q; there are serve, ingest PATH…, ask QUESTION, and for operators backup, restore, export, import, verify, tenants, migrate, keyring, rekey and decrypt-replica", name)}
+		return &config.UsageError{Msg: fmt.Sprintf("unknown command %q; there are serve, ingest PATH…, ask QUESTION, and for operators backup, restore, export, import, verify, tenants, vectors, migrate, keyring, rekey and decrypt-replica", name)}
 	}
 	log, err := openLog(cfg, stdout, stderr)
 	if err != nil {
@@ -172,6 +173,9 @@ func ingestCommand(ctx context.Context, a *App, args []string, out, problems io.
 		return err
 	}
 	fmt.Fprintf(out, "%d ready, %d there already, %d skipped (not a kind we read), %d failed\n", rep.Ready, rep.Duplicate, rep.Skipped, rep.Failed)
+	if err := a.vectorsOf(ctx, id, out); err != nil {
+		return err
+	}
 	if rep.Failed > 0 {
 		return fmt.Errorf("%d files could not be ingested; they are named above", rep.Failed)
 	}

@@ -157,6 +157,8 @@ type dueTenants struct {
 	at    map[kb.TenantID]time.Time
 	fails map[kb.TenantID]int
 	wake  chan struct{}
+
+	walked time.Time // when a sweep looked at all tenants
 }
 
 func newDueTenants() *dueTenants {
@@ -303,6 +305,49 @@ func (v vectors) passOn(ctx context.Context, id kb.TenantID, x *dense.Indexer) e
 		v.log.WarnContext(ctx, "vectors are incomplete, will try again", telemetry.Tenant, string(id), "missing", rep.Missing, telemetry.Error(err))
 	}
 	return err
+}
+
+// embedOne makes the vectors of one version's chunks and returns how many lack
+// theirs.
+func (v vectors) embedOne(ctx context.Context, id kb.TenantID, t *Tenant, span kb.Span) (missing int, err error) {
+	rep, err := t.vectors.indexer.Embed(ctx, span)
+	v.say(ctx, id, rep)
+	return rep.Missing, err
+}
+
+// due is a mark that MarkVectors made.
+type dueMark interface {
+	VectorsDone(ctx context.Context) error
+}
+
+// sweep makes what a tenant lacks and takes the mark away that says so.
+func (v vectors) sweep(ctx context.Context, a *App, id kb.TenantID, mark dueMark) {
+	if !v.on() {
+		return
+	}
+	t, err := a.Tenant(ctx, id, false)
+	if err != nil {
+		return
+	}
+	if v.passOn(ctx, id, t.vectors.indexer) == nil {
+		if err := mark.VectorsDone(ctx); err != nil {
+			v.log.WarnContext(ctx, "mark of vectors stays", telemetry.Tenant, string(id), telemetry.Error(err))
+		}
+	}
+}
+
+// walkDue reports, once in walkEvery, that all tenants are to be looked at.
+func (v vectors) walkDue() bool {
+	if !v.on() {
+		return false
+	}
+	v.due.mu.Lock()
+	defer v.due.mu.Unlock()
+	if time.Since(v.due.walked) < walkEvery {
+		return false
+	}
+	v.due.walked = time.Now()
+	return true
 }
 
 func (v vectors) say(ctx context.Context, id kb.TenantID, rep dense.Report) {

@@ -34,6 +34,14 @@ func (vectors) of(kb.TenantID, *store.Store) *tenantVectors { return nil }
 
 func (vectors) wake(kb.TenantID) {}
 
+func (vectors) embedOne(context.Context, kb.TenantID, *Tenant, kb.Span) (int, error) { return 0, nil }
+
+func (vectors) sweep(context.Context, *App, kb.TenantID, any) {}
+
+func (vectors) walkDue() bool { return false }
+
+func (vectors) walk(context.Context, *App) error { return nil }
+
 func (vectors) leave(context.Context, kb.TenantID, *store.Store) {}
 
 func (vectors) run(ctx context.Context, _ *App) error {

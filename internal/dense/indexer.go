@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,6 +93,28 @@ func (x *Indexer) Pass(ctx context.Context) (rep Report, err error) {
 	return rep, errors.Join(failed, x.sweep(ctx, &rep))
 }
 
+// Embed gives the live chunks of one span their vectors, and does nothing else:
+// for functions of which many run at once, one for each document.
+func (x *Indexer) Embed(ctx context.Context, only kb.Span) (rep Report, err error) {
+	live, err := x.store.LiveSpans(ctx)
+	if err != nil {
+		return rep, err
+	}
+	i, ok := spanOf(live, only.First)
+	if !ok {
+		return rep, nil // replaced or deleted meanwhile
+	}
+	rep.Chunks = count(live[i : i+1])
+	dims, spent, err := x.dims(ctx)
+	if err != nil {
+		rep.Missing = rep.Chunks
+		return rep, fmt.Errorf("embed: %w", err)
+	}
+	rep.Space = Space(x.embed.Model(), dims)
+	p := &pass{x: x, rep: &rep, space: rep.Space, dims: dims, spent: spent}
+	return rep, p.embedMissing(ctx, live[i:i+1])
+}
+
 // dims is the length of the model's vectors; a model that nobody knows has to
 // be asked.
 func (x *Indexer) dims(ctx context.Context) (int, kb.Spent, error) {
@@ -150,6 +174,11 @@ func (p *pass) embedMissing(ctx context.Context, live []kb.Span) error {
 	}
 	gaps := missing(live, have)
 	p.rep.Missing = count(gaps)
+	// Servers that are at it at once begin in different places.
+	if n := len(gaps); n > 1 {
+		at := rand.IntN(n)
+		gaps = append(slices.Clone(gaps[at:]), gaps[:at]...)
+	}
 	group := groupOf(p.dims)
 	var pieces []kb.Span
 	n := 0
@@ -192,6 +221,22 @@ func groupOf(dims int) int {
 // embedPieces embeds the chunks of pieces, each of which becomes a block, and
 // returns how many chunks are settled.
 func (p *pass) embedPieces(ctx context.Context, pieces []kb.Span) (settled int, err error) {
+	// Another server may have made some since the pass began; they are free.
+	have, err := p.x.store.VectorSpans(ctx, p.space)
+	if err != nil {
+		return 0, err
+	}
+	pieces = slices.DeleteFunc(pieces, func(s kb.Span) bool {
+		made := len(missing([]kb.Span{s}, have)) == 0
+		if made {
+			settled += int(s.Last-s.First) + 1
+		}
+		return made
+	})
+	free := settled
+	if len(pieces) == 0 {
+		return free, nil
+	}
 	var ids []kb.ChunkID
 	for _, s := range pieces {
 		for id := s.First; id <= s.Last; id++ {
@@ -226,7 +271,7 @@ func (p *pass) embedPieces(ctx context.Context, pieces []kb.Span) (settled int, 
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
 	defer cancel()
 	if err := p.commit(keep, blocks); err != nil {
-		return 0, errors.Join(failed, err)
+		return free, errors.Join(failed, err)
 	}
 	return settled, failed
 }

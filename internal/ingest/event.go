@@ -15,6 +15,11 @@ import (
 const (
 	expected = "expected" // the bytes are announced; the sweep ends the job if they never come
 	more     = "more-"    // and a number: whoever ran out of time asks for another try
+
+	// vectors.due says that chunks of the tenant have no vectors yet; it belongs
+	// to no job, and the sweep acts on it.
+	vectors = "vectors"
+	due     = "due"
 )
 
 // InboxJob takes the key of an inbox object apart. bytes reports whether the
@@ -34,8 +39,27 @@ func InboxJob(key string) (t kb.TenantID, job kb.JobID, mark string, ok bool) {
 	return t, kb.JobID(id), mark, true
 }
 
-// Expected reports whether mark says no more than that bytes will come.
-func Expected(mark string) bool { return mark == expected }
+// Expected reports whether mark asks for nothing now: bytes will come, or the
+// sweep will act.
+func Expected(mark string) bool { return mark == expected || mark == due }
+
+// MarkVectors has the sweep look at the tenant's vectors, also if this process
+// dies; VectorsDone takes that back.
+func (in *Ingester) MarkVectors(ctx context.Context) error {
+	_, err := in.bucket.Create(ctx, inboxKey(in.tenant, vectors)+"."+due, strings.NewReader(""))
+	if err != nil && !errors.Is(err, objstore.ErrExist) {
+		return fmt.Errorf("ask for vectors: %w", err)
+	}
+	return nil
+}
+
+// VectorsDone says that no chunk of the tenant lacks a vector.
+func (in *Ingester) VectorsDone(ctx context.Context) error {
+	if err := in.bucket.Delete(ctx, inboxKey(in.tenant, vectors)+"."+due); err != nil {
+		return fmt.Errorf("vectors are done: %w", err)
+	}
+	return nil
+}
 
 // One does one job, whoever does the others, and returns how it ended. It is
 // harmless for a job that has ended, and beside another One of the same job.
@@ -110,7 +134,7 @@ func (in *Ingester) Sweep(ctx context.Context, before time.Time) error {
 			return errors.Join(errs...)
 		}
 	}
-	errs = append(errs, in.store.SweepSegments(ctx, time.Now().Add(-time.Hour)), in.sweepInbox(ctx), in.mergeSegments(ctx))
+	errs = append(errs, in.store.SweepSegments(ctx, time.Now().Add(-time.Hour)), in.sweepInbox(ctx, false), in.mergeSegments(ctx))
 	return errors.Join(errs...)
 }
 

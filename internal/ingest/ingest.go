@@ -206,15 +206,16 @@ func (in *Ingester) Work(ctx context.Context, report func(Progress)) error {
 			break
 		}
 	}
-	if err := in.sweepInbox(ctx); err != nil {
+	if err := in.sweepInbox(ctx, true); err != nil {
 		return err
 	}
 	return in.mergeSegments(ctx)
 }
 
 // sweepInbox drops bytes whose job has ended: their worker died between the
-// commit and the delete.
-func (in *Ingester) sweepInbox(ctx context.Context) error {
+// commit and the delete. With wake a mark that vectors are due is handed to
+// who makes them in this process; otherwise it stays.
+func (in *Ingester) sweepInbox(ctx context.Context, wake bool) error {
 	prefix := inboxKey(in.tenant, "")
 	for after := ""; ; {
 		infos, more, err := in.bucket.List(ctx, prefix, after, 1000)
@@ -230,6 +231,16 @@ func (in *Ingester) sweepInbox(ctx context.Context) error {
 		for _, o := range infos {
 			after = o.Key
 			id, _, _ := strings.Cut(o.Key[len(prefix):], ".") // a mark of a job goes with it
+			if id == vectors {
+				if !wake || in.Published == nil {
+					continue
+				}
+				in.Published()
+				if err := in.VectorsDone(ctx); err != nil {
+					return err
+				}
+				continue
+			}
 			job, err := in.store.Job(ctx, kb.JobID(id))
 			if err != nil && kb.KindOf(err) != kb.NotFound {
 				return err

@@ -37,6 +37,21 @@ func (s *Store) LiveSpans(ctx context.Context) (spans []kb.Span, err error) {
 	return spans, nil
 }
 
+// VersionSpan returns the chunk ids of a version; kb.NotFound if it has none.
+func (s *Store) VersionSpan(ctx context.Context, id kb.DocumentID, version int) (span kb.Span, err error) {
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		span = kb.Span{}
+		return c.Query(func(r *tenant.Row) error {
+			span.First, span.Last = kb.ChunkID(r.Int64(0)), kb.ChunkID(r.Int64(0)+r.Int64(1)-1)
+			return nil
+		}, `SELECT first_chunk, chunks FROM versions WHERE document = ? AND version = ? AND chunks > 0`, id, version)
+	})
+	if err == nil && span.First == 0 {
+		err = kb.E(kb.NotFound, nil, "this document or version is gone")
+	}
+	return span, err
+}
+
 func liveSpans(c *tenant.Conn) (spans []kb.Span, err error) {
 	err = c.Query(func(r *tenant.Row) error {
 		first := r.Int64(0)
