@@ -94,6 +94,7 @@ func Serve(ctx context.Context, cfg Config, env Env, h Handlers) error {
 	if err != nil {
 		return err
 	}
+	h = withoutCollection(h)
 	switch cfg.Platform {
 	case function.Lambda:
 		aws.New(cfg, h).Start()
