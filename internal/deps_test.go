@@ -80,7 +80,8 @@ var own = map[string]string{
 	"internal/e2e":                 "",
 
 	// The shells.
-	"internal/serverless":                 "kb serverless/aws serverless/fc serverless/function",
+	"internal/serverless":                 "kb serverless/aws serverless/early serverless/fc serverless/function",
+	"internal/serverless/early":           "",
 	"internal/serverless/aws":             "kb serverless/function",
 	"internal/serverless/fc":              "kb serverless/function",
 	"internal/serverless/function":        "kb",

@@ -6,20 +6,14 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/eino-qa/eino-qa/internal/serverless/early"
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
 )
 
-// startPercent lets the heap grow to 32 MB before the first collection: the
-// runtime's least heap is 4 MB at 100. Opening a store allocates some 15 MB,
-// nearly all of which stays in use; collecting it four times on the way took
-// an eighth of a cold start's processor time.
-const startPercent = 800
-
-// withoutCollection puts the garbage collector off until the first invocation
-// of h is over.
-func withoutCollection(h Handlers) Handlers {
-	before := debug.SetGCPercent(startPercent)
-	if before < 0 || before > startPercent { // somebody chose it: GOGC
+// collectLater keeps the garbage collector off, as package early left it, until
+// the first invocation of h is over. before is what it is set to then.
+func collectLater(h Handlers, before int) Handlers {
+	if before < 0 || before > early.Percent { // somebody chose it: GOGC
 		debug.SetGCPercent(before)
 		return h
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/serverless/aws"
+	"github.com/eino-qa/eino-qa/internal/serverless/early"
 	"github.com/eino-qa/eino-qa/internal/serverless/fc"
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
 )
@@ -94,7 +95,7 @@ func Serve(ctx context.Context, cfg Config, env Env, h Handlers) error {
 	if err != nil {
 		return err
 	}
-	h = withoutCollection(h)
+	h = collectLater(h, early.Before)
 	switch cfg.Platform {
 	case function.Lambda:
 		aws.New(cfg, h).Start()
