@@ -38,7 +38,7 @@ func (f *Function) Ingest(ctx context.Context, o function.ObjectEvent) error {
 	// What remains is for asking for another try.
 	within, cancel := reserve(ctx)
 	defer cancel()
-	j, err := in.One(within, job)
+	j, err := in.One(within, job, ingest.Continued(mark))
 	switch {
 	case err != nil && within.Err() != nil && kb.KindOf(err) != kb.NotFound:
 		f.log.WarnContext(ctx, "out of time, continued by another invocation", telemetry.Tenant, string(id), telemetry.Job, string(job))

@@ -61,17 +61,22 @@ func (in *Ingester) VectorsDone(ctx context.Context) error {
 	return nil
 }
 
+// Continued reports whether mark is of a try that ran out of time and stopped.
+func Continued(mark string) bool { return strings.HasPrefix(mark, more) }
+
 // One does one job, whoever does the others, and returns how it ended. It is
 // harmless for a job that has ended, and beside another One of the same job.
+// resume goes on after the chunks that an earlier try stored, which must have
+// ended.
 // kb.NotFound is a job that nobody committed; an error with a job that is still
 // open is worth another try.
-func (in *Ingester) One(ctx context.Context, id kb.JobID) (kb.Job, error) {
+func (in *Ingester) One(ctx context.Context, id kb.JobID, resume bool) (kb.Job, error) {
 	job, err := in.store.Job(ctx, id)
 	if err != nil {
 		return job, err
 	}
 	if isOpen(job) {
-		if _, err := in.batch(ctx, []kb.Job{job}, func(Progress) {}); err != nil {
+		if _, err := in.batch(ctx, []kb.Job{job}, resume, func(Progress) {}); err != nil {
 			return job, fmt.Errorf("ingest for tenant %s: %w", in.tenant, err)
 		}
 		if job, err = in.store.Job(ctx, id); err != nil {
@@ -127,7 +132,7 @@ func (in *Ingester) Sweep(ctx context.Context, before time.Time) error {
 		if j.Updated.After(before) {
 			continue
 		}
-		if _, err := in.One(ctx, j.ID); err != nil {
+		if _, err := in.One(ctx, j.ID, true); err != nil {
 			errs = append(errs, err)
 		}
 		if ctx.Err() != nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/store"
 )
 
 func TestInboxJob(t *testing.T) {
@@ -64,13 +68,13 @@ func TestOne(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 { // one event, delivered four times at once
 		wg.Go(func() {
-			if _, err := in.One(t.Context(), first.Job); err != nil && kb.KindOf(err) != kb.Conflict && kb.KindOf(err) != kb.Unavailable {
+			if _, err := in.One(t.Context(), first.Job, false); err != nil && kb.KindOf(err) != kb.Conflict && kb.KindOf(err) != kb.Unavailable {
 				t.Errorf("One = %v", err)
 			}
 		})
 	}
 	wg.Wait()
-	job, err := in.One(t.Context(), first.Job)
+	job, err := in.One(t.Context(), first.Job, false)
 	if err != nil || job.Status != kb.Ready {
 		t.Errorf("One = %v, %v, want ready", job.Status, err)
 	}
@@ -80,7 +84,7 @@ func TestOne(t *testing.T) {
 	if ks := keys(t, b); len(ks) != 1 || ks[0] != inboxKey("t1", other.Job) {
 		t.Errorf("inbox holds %v, want the other job's file only", ks)
 	}
-	if _, err := in.One(t.Context(), "job_nobody"); kb.KindOf(err) != kb.NotFound {
+	if _, err := in.One(t.Context(), "job_nobody", false); kb.KindOf(err) != kb.NotFound {
 		t.Errorf("One of a job nobody committed = %v, want NotFound", err)
 	}
 }
@@ -119,7 +123,7 @@ func TestAnAnnouncedFile(t *testing.T) {
 		t.Parallel()
 		in, s, b := open(t)
 		sub := announced(t, in, "a.md", "the elephant is grey")
-		if _, err := in.One(t.Context(), sub.Job); kb.KindOf(err) != kb.Unavailable {
+		if _, err := in.One(t.Context(), sub.Job, false); kb.KindOf(err) != kb.Unavailable {
 			t.Errorf("One before the bytes = %v, want Unavailable", err)
 		}
 		if err := in.Receive(t.Context(), sub.Job, []byte("something else")); kb.KindOf(err) != kb.Invalid {
@@ -128,7 +132,7 @@ func TestAnAnnouncedFile(t *testing.T) {
 		if err := in.Receive(t.Context(), sub.Job, []byte("the elephant is grey")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.One(t.Context(), sub.Job); err != nil || search(t, s, "elephant") == "" {
+		if _, err := in.One(t.Context(), sub.Job, false); err != nil || search(t, s, "elephant") == "" {
 			t.Errorf("One = %v, and the text is not found", err)
 		}
 		if ks := keys(t, b); len(ks) != 0 {
@@ -142,7 +146,7 @@ func TestAnAnnouncedFile(t *testing.T) {
 		if _, err := b.Put(t.Context(), in.Key(sub.Job), strings.NewReader("the canary is yellow")); err != nil {
 			t.Fatal(err)
 		}
-		job, err := in.One(t.Context(), sub.Job)
+		job, err := in.One(t.Context(), sub.Job, false)
 		if err != nil || job.Status != kb.Failed || !strings.Contains(job.Error, "sha256") {
 			t.Errorf("job is %s %q, %v", job.Status, job.Error, err)
 		}
@@ -196,4 +200,93 @@ func (a aged) Job(ctx context.Context, id kb.JobID) (kb.Job, error) {
 	j, err := a.documents.Job(ctx, id)
 	j.Updated = j.Updated.Add(-time.Hour)
 	return j, err
+}
+
+// impatient is a store that runs out of time after some commits of chunks.
+type impatient struct {
+	*store.Store
+	left int
+	rows int // that were put
+}
+
+func (s *impatient) PutChunks(ctx context.Context, rows []kb.ChunkRow, progress float64) error {
+	if s.left--; s.left < 0 {
+		return context.DeadlineExceeded
+	}
+	s.rows += len(rows)
+	return s.Store.PutChunks(ctx, rows, progress)
+}
+
+// TestALargeDocumentGoesOnWhereItStopped: each try stores what it has time for,
+// and none stores what is there.
+func TestALargeDocumentGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	in, s, bucket := open(t)
+	var text strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&text, "Shelf %d of the warehouse keeps %d lanterns, ropes and sails for the ships of the harbour.\n\n", i, i*7)
+	}
+	sub := submit(t, in, kb.File{Name: "w.txt", Data: []byte(text.String())})
+	var stored []int
+	total := 0
+	for try := 1; ; try++ {
+		st := &impatient{Store: s, left: 1}
+		j, err := New("t1", st, bucket).One(t.Context(), sub.Job, try > 1)
+		total += st.rows
+		stored = append(stored, st.rows)
+		if err == nil && j.Status == kb.Ready {
+			break
+		}
+		if try == 10 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("try %d: %+v %v, rows %v", try, j, err, stored)
+		}
+	}
+	d, err := s.Document(t.Context(), sub.Document)
+	if err != nil || len(stored) < 3 || d.Chunks != total {
+		t.Errorf("%d chunks, %v stored in turn, %v; want each stored once, in three tries or more", d.Chunks, stored, err)
+	}
+	whole, err := s.Text(t.Context(), sub.Document, 1)
+	if err != nil || strings.Count(whole.Body, "Shelf") != 30_000 {
+		t.Errorf("%d lines can be read, %v", strings.Count(whole.Body, "Shelf"), err)
+	}
+}
+
+// TestAnotherChunkingBeginsAnew: what was stored is used only where it is what
+// would be stored.
+func TestAnotherChunkingBeginsAnew(t *testing.T) {
+	t.Parallel()
+	in, s, _ := open(t)
+	sub := submit(t, in, kb.File{Name: "w", Data: []byte("The zorblax is here.")})
+	if _, err := s.Begin(t.Context(), []kb.JobID{sub.Job}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	row := func(i int, text string) kb.ChunkRow {
+		return kb.ChunkRow{Chunk: kb.Chunk{Document: sub.Document, Version: 1, Ordinal: i, Start: i * 10, Text: text}}
+	}
+	rows := []kb.ChunkRow{row(0, "one"), row(1, "two"), row(2, "three")}
+	firsts, err := s.Reserve(t.Context(), []kb.JobID{sub.Job}, []int{len(rows)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		rows[i].ID = firsts[0] + kb.ChunkID(i)
+	}
+	if err := s.PutChunks(t.Context(), rows[:2], 0.5); err != nil {
+		t.Fatal(err)
+	}
+	other := row(1, "TWO")
+	for what, tt := range map[string]struct {
+		rows []kb.ChunkRow
+		want int
+	}{
+		"the same":            {rows, 2},
+		"another second":      {[]kb.ChunkRow{rows[0], other, rows[2]}, 1},
+		"another first":       {[]kb.ChunkRow{row(0, "ONE"), rows[1], rows[2]}, 0},
+		"one more":            {append(slices.Clone(rows), row(3, "four")), 0},
+		"one that is shifted": {[]kb.ChunkRow{rows[1], rows[2], rows[0]}, 0},
+	} {
+		if _, n, err := s.Resume(t.Context(), sub.Job, tt.rows); n != tt.want || err != nil {
+			t.Errorf("%s: %d rows are stored, %v, want %d", what, n, err, tt.want)
+		}
+	}
 }

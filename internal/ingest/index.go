@@ -19,6 +19,8 @@ type work struct {
 	text   kb.Text
 	chunks []kb.ChunkRow
 	first  kb.ChunkID
+	resume bool // an earlier try ran out of time and stopped
+	stored int  // chunks that it stored
 }
 
 // parse fills text and chunks from the data.
@@ -91,6 +93,17 @@ func (in *Ingester) publish(ctx context.Context, works []work) ([]work, error) {
 
 // reserve gives the chunks their ids and leaves out jobs that ended meanwhile.
 func (in *Ingester) reserve(ctx context.Context, works []work) ([]work, error) {
+	if len(works) == 1 && works[0].resume {
+		w := works[0]
+		var err error
+		if w.first, w.stored, err = in.store.Resume(ctx, w.job.ID, w.chunks); err != nil {
+			return nil, err
+		}
+		if w.stored > 0 {
+			w.number()
+			return []work{w}, nil
+		}
+	}
 	ids, counts := make([]kb.JobID, len(works)), make([]int, len(works))
 	for i, w := range works {
 		ids[i], counts[i] = w.job.ID, len(w.chunks)
@@ -101,11 +114,16 @@ func (in *Ingester) reserve(ctx context.Context, works []work) ([]work, error) {
 	}
 	for i := range works {
 		works[i].first = firsts[i]
-		for k := range works[i].chunks {
-			works[i].chunks[k].ID = firsts[i] + kb.ChunkID(k)
-		}
+		works[i].number()
 	}
 	return slices.DeleteFunc(slices.Clone(works), func(w work) bool { return w.first == 0 }), nil
+}
+
+// number gives the chunks their ids.
+func (w *work) number() {
+	for k := range w.chunks {
+		w.chunks[k].ID = w.first + kb.ChunkID(k)
+	}
 }
 
 // commitBytes is how much text one commit of chunks may hold (DESIGN §4).
@@ -117,7 +135,7 @@ func (in *Ingester) putChunks(ctx context.Context, works []work) error {
 		all = append(all, w.chunks...)
 	}
 	const parsed, written = 0.2, 0.9 // progress before and after the chunks
-	for from := 0; from < len(all); {
+	for from := works[0].stored; from < len(all); { // only a work of its own is resumed
 		to, size := from, 0
 		for to < len(all) && (to == from || size+len(all[to].Lead)+len(all[to].Text) <= commitBytes) {
 			size += len(all[to].Lead) + len(all[to].Text)

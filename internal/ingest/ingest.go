@@ -40,6 +40,7 @@ type documents interface {
 // index is how chunks get into a tenant's index.
 type index interface {
 	Reserve(ctx context.Context, jobs []kb.JobID, counts []int) ([]kb.ChunkID, error)
+	Resume(ctx context.Context, job kb.JobID, rows []kb.ChunkRow) (first kb.ChunkID, stored int, err error)
 	PutChunks(ctx context.Context, rows []kb.ChunkRow, progress float64) error
 	PutSegment(ctx context.Context, seg kb.Segment, data []byte, now time.Time) (int64, error)
 	Publish(ctx context.Context, segment int64, versions []kb.Published, now time.Time) ([]kb.JobID, error)
@@ -198,7 +199,7 @@ func (in *Ingester) Work(ctx context.Context, report func(Progress)) error {
 		if err != nil {
 			return err
 		}
-		n, err := in.batch(ctx, jobs, report)
+		n, err := in.batch(ctx, jobs, false, report)
 		if err != nil {
 			return fmt.Errorf("ingest for tenant %s: %w", in.tenant, err)
 		}
@@ -258,8 +259,9 @@ func (in *Ingester) sweepInbox(ctx context.Context, wake bool) error {
 	}
 }
 
-// batch does some of jobs and returns how many ended.
-func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, report func(Progress)) (ended int, err error) {
+// batch does some of jobs and returns how many ended. resume goes on with what
+// an earlier try of a job stored: it must have ended.
+func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, resume bool, report func(Progress)) (ended int, err error) {
 	arrived, ended, err := in.fetch(ctx, jobs, report)
 	if err != nil || len(arrived) == 0 {
 		return ended, err
@@ -271,6 +273,7 @@ func (in *Ingester) batch(ctx context.Context, jobs []kb.Job, report func(Progre
 	}
 	works := begun[:0]
 	for _, w := range begun {
+		w.resume = resume
 		switch err := w.parse(ctx); {
 		case err == nil:
 			works = append(works, w)

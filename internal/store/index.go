@@ -45,6 +45,36 @@ func (s *Store) Reserve(ctx context.Context, jobs []kb.JobID, counts []int) (fir
 	return firsts, nil
 }
 
+// Resume returns the first chunk id that an earlier try of a job reserved, and
+// how many of rows that try stored, exactly as they are and from the first one
+// on. 0, 0 if it reserved none, or another number of them.
+func (s *Store) Resume(ctx context.Context, job kb.JobID, rows []kb.ChunkRow) (first kb.ChunkID, stored int, err error) {
+	err = s.h.Read(ctx, func(c *tenant.Conn) error {
+		first, stored = 0, 0
+		err := c.Query(func(r *tenant.Row) error { first = kb.ChunkID(r.Int64(0)); return nil },
+			`SELECT first_chunk FROM versions WHERE job = ? AND status = 'processing' AND chunks = ?`, job, len(rows))
+		if err != nil || first == 0 {
+			return err
+		}
+		return c.Query(func(r *tenant.Row) error {
+			row := rows[stored]
+			got := kb.ChunkRow{Lead: string(r.Blob(6)), Chunk: kb.Chunk{
+				Document: kb.DocumentID(r.Text(1)), Version: r.Int(2), Ordinal: r.Int(3), Start: r.Int(4), Heading: r.Text(5), Prefix: r.Text(7), Text: string(r.Blob(8)),
+			}}
+			row.ID, row.Title, row.End = 0, "", 0
+			if r.Int64(0) != int64(first)+int64(stored) || got != row {
+				return tenant.ErrStop
+			}
+			stored++
+			return nil
+		}, `SELECT id, document, version, ordinal, start, heading, lead, prefix, text FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id`, first, int64(first)+int64(len(rows))-1)
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("resume job %s: %w", job, err)
+	}
+	return first, stored, nil
+}
+
 // PutChunks stores chunks of reserved ranges and how far (0 to 1) their
 // versions are. They are invisible until Publish. Rows of versions that were
 // deleted, ended or reserved again meanwhile are left out.
