@@ -75,6 +75,12 @@ package: ## zip the functions for amd64 and arm64 into dist/; the same source, t
 	@mkdir -p dist/lambda dist/fc; for f in $(functions); do cp dist/$(or $(ARCH),arm64)/$$f.zip dist/lambda/; cp dist/amd64/$$f.zip dist/fc/; done
 	@cd dist && sha256sum amd64/*.zip arm64/*.zip | tee SHA256SUMS
 
+.PHONY: package-twice
+package-twice: package ## package HEAD once more from a fresh clone elsewhere, and compare the zips
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git clone -q . "$$dir/elsewhere" && \
+	$(MAKE) --no-print-directory -C "$$dir/elsewhere" package VERSION='$(VERSION)' ARCH='$(ARCH)' >/dev/null && \
+	cmp dist/SHA256SUMS "$$dir/elsewhere/dist/SHA256SUMS" && echo 'the same source, the same bytes'
+
 .PHONY: deploy-aws
 deploy-aws: package ## deploy template.yaml with the SAM CLI; ARGS are passed on (first: ARGS=--guided)
 	@command -v sam >/dev/null || { echo 'the SAM CLI is missing: see docs/operations.md, Serverless' >&2; exit 2; }

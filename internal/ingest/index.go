@@ -134,7 +134,7 @@ func (in *Ingester) putChunks(ctx context.Context, works []work) error {
 	for _, w := range works {
 		all = append(all, w.chunks...)
 	}
-	const parsed, written = 0.2, 0.9 // progress before and after the chunks
+	const parsed, written = 0.2, 0.9                // progress before and after the chunks
 	for from := works[0].stored; from < len(all); { // only a work of its own is resumed
 		to, size := from, 0
 		for to < len(all) && (to == from || size+len(all[to].Lead)+len(all[to].Text) <= commitBytes) {
