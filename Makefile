@@ -103,6 +103,12 @@ build-prod: ## build bin/server for production: static, small, the same everywhe
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/server ./local
 
+.PHONY: run-model
+run-model: bin/server ## run with a stand-in for the models of DashScope, to see them without a key
+	@$(GO) build -o bin/standin ./internal/llm/llmtest/standin
+	@./bin/standin -addr 127.0.0.1:9099 2>/dev/null & pid=$$!; trap "kill $$pid" EXIT; \
+	  DASHSCOPE_BASE_URL=http://127.0.0.1:9099/compatible-mode/v1 DASHSCOPE_API_KEY=any DASHSCOPE_RERANK_MODEL=qwen3-rerank ./bin/server
+
 .PHONY: test
 test: ## run the tests
 	$(GO) test -count=1 -timeout 20m ./...
