@@ -3,6 +3,7 @@ package objstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -29,10 +30,15 @@ var (
 // Trouble wraps cause as reason, one of the errors above, for the user: 503,
 // with the time after which another try makes sense.
 func Trouble(reason, cause error) error {
-	if cause != nil {
-		cause = fmt.Errorf("%w: %w", reason, cause)
-	} else {
+	switch {
+	case cause == nil:
 		cause = reason
+	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
+		// A connection that ends early ends with these; whoever reads an object
+		// must not take them for the end of the object.
+		cause = fmt.Errorf("%w: %v", reason, cause) //nolint:errorlint // on purpose, see above
+	default:
+		cause = fmt.Errorf("%w: %w", reason, cause)
 	}
 	e := kb.E(kb.Unavailable, cause, "storage is unavailable: the %s", reason).With("storage", Reason(reason))
 	e.Retry = 5 * time.Second // short outages and throttling end within it; the others need someone anyway
