@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +26,8 @@ const (
 	comeBack = 5 * time.Second
 )
 
-// batchShape is what a batch id may be: it stands in expressions and keys.
-var batchShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// names reports whether s may be a batch's id: it stands in expressions and keys.
+func names(s string) bool { return word(s, "_-") }
 
 // Index is the rows of one tenant in one space. It is safe for concurrent use.
 // Its errors are kb.Unavailable, but for what is wrong with the arguments and
@@ -108,7 +107,7 @@ func (x *Index) check(batches ...string) error {
 		return x.bad
 	}
 	for _, b := range batches {
-		if !batchShape.MatchString(b) {
+		if !names(b) {
 			return kb.E(kb.Invalid, nil, "%.80q cannot name a batch: use up to %d letters, digits, '-' and '_'", b, lengthBatch)
 		}
 	}
@@ -141,7 +140,7 @@ func (x *Index) hit(key string) (kb.VectorHit, bool) {
 	batch, number, _ := strings.Cut(rest, "/")
 	chunk, err := strconv.ParseInt(number, 10, 64)
 	h := kb.VectorHit{Batch: batch, Chunk: kb.ChunkID(chunk)}
-	return h, ours && err == nil && batchShape.MatchString(batch) && x.key(batch, h.Chunk) == key
+	return h, ours && err == nil && names(batch) && x.key(batch, h.Chunk) == key
 }
 
 // mine is the expression for the tenant's rows. A tenant's name and a batch's
@@ -337,7 +336,7 @@ func (x *Index) page(ctx context.Context, known []string) ([]string, error) {
 		}
 		ids = slices.Compact(slices.Sorted(slices.Values(column.Data())))
 		for _, id := range ids {
-			if !batchShape.MatchString(id) || slices.Contains(known, id) {
+			if !names(id) || slices.Contains(known, id) {
 				return fmt.Errorf("%w: the batch %.80q", errNonsense, id)
 			}
 		}
