@@ -31,6 +31,7 @@ type file struct {
 	ctx    context.Context // of the running transaction
 	pinned *view           // what the next transaction works on
 	armed  bool            // the owner is executing COMMIT
+	tried  bool            // that asked for durability: whatever follows is a rollback
 
 	lock   vfs.LockLevel
 	view   *view // while a lock is held
@@ -55,7 +56,7 @@ var (
 // begin prepares a transaction on v.
 func (f *file) begin(ctx context.Context, v *view) {
 	f.ctx, f.pinned = ctx, v
-	f.armed, f.committed, f.brought, f.err = false, nil, nil, nil
+	f.armed, f.tried, f.committed, f.brought, f.err = false, false, nil, nil, nil
 }
 
 // Lock pins the view. Readers never wait for a writer nor it for them: every
@@ -116,7 +117,7 @@ func (f *file) page(n uint32) (*buffer, error) {
 	}
 	b, err := f.im.read(f.ctx, v, n)
 	if err != nil {
-		f.err = err
+		f.fail(err)
 		return nil, vfs.SystemError(err, sqlite3.IOERR_READ)
 	}
 	return b, nil
@@ -196,8 +197,9 @@ func (f *file) WriteAt(b []byte, off int64) (n int, err error) {
 		n += c
 	}
 	if len(f.dirty) > maxDirty {
-		f.err = fmt.Errorf("transaction of %d pages: %w", len(f.dirty), commitlog.ErrTooLarge)
-		return n, vfs.SystemError(f.err, sqlite3.FULL)
+		err := fmt.Errorf("transaction of %d pages: %w", len(f.dirty), commitlog.ErrTooLarge)
+		f.fail(err)
+		return n, vfs.SystemError(err, sqlite3.FULL)
 	}
 	return n, nil
 }
@@ -264,13 +266,15 @@ func (f *file) SyncSuper(super string) error {
 	if super != "" {
 		return f.refuse(errAttached)
 	}
-	if !f.changed() {
+	// After a failure SQLite syncs a rollback. Nothing may be concluded from
+	// the pages then: the view may be gone, and why the commit failed counts.
+	if f.tried || !f.changed() {
 		return nil
 	}
 	if !f.armed {
 		return f.refuse(errUnarmed)
 	}
-	f.armed = false // what SQLite syncs after a failure is a rollback
+	f.armed, f.tried = false, true
 	c, err := f.change()
 	if err != nil {
 		return f.refuse(err)
@@ -290,8 +294,16 @@ func (f *file) SyncSuper(super string) error {
 	return nil
 }
 
+// fail notes why the transaction fails. Why a commit failed is not replaced by
+// what goes wrong in the rollback after it.
+func (f *file) fail(err error) {
+	if !f.tried || f.err == nil {
+		f.err = err
+	}
+}
+
 func (f *file) refuse(err error) error {
-	f.err = err
+	f.fail(err)
 	if !f.im.log.Config().Has(commitlog.GuardBusy) {
 		return vfs.SystemError(err, sqlite3.BUSY)
 	}

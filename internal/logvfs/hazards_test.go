@@ -132,3 +132,37 @@ func TestAPageIsNotReadAgainFromALateWrite(t *testing.T) {
 		t.Errorf("read %q, %v; want an error, for what was committed is gone", got, err)
 	}
 }
+
+// A process that was stopped while it committed wakes behind the boundary, and
+// another of its goroutines finds that out first and drops what it knows. What
+// the committer is told must be what became of the commit.
+func TestACommitWhoseBaseWasDroppedIsUnknownAndNothingElse(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	one := openDB(t, b, guarded(0))
+	commit(t, one, "CREATE TABLE k(v); INSERT INTO k VALUES('start')")
+	var two *DB
+	armed := false
+	f := objstoretest.NewFault(b, func(c objstoretest.Call) objstoretest.Effect {
+		if armed && c.Op == objstoretest.Create {
+			armed = false
+			for i := range 3 * simEvery {
+				commit(t, one, fmt.Sprintf("INSERT INTO k VALUES(%d)", i))
+			}
+			expire(t, one.Log())
+			two.drop(two.im)
+		}
+		return objstoretest.Effect{}
+	})
+	two = openDB(t, f, guarded(0))
+	read(t, two, "SELECT count(*) FROM k")
+	armed = true
+	err := two.Commit(t.Context(), "", exec("INSERT INTO k VALUES('late')"))
+	if !errors.Is(err, commitlog.ErrUnknown) || reason(err) != ReasonUnknown {
+		t.Errorf("commit = %v, want an unknown outcome", err)
+	}
+	if got := read(t, two, "SELECT count(*) FROM k WHERE v = 'late'"); got != "0" {
+		t.Errorf("the late commit is there %s times", got)
+	}
+	commit(t, two, "INSERT INTO k VALUES('again')")
+}
