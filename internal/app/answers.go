@@ -21,9 +21,11 @@ import (
 type answers struct {
 	models *llm.Client // nil without models
 	engine *chat.Engine
+	meter  meter
 }
 
 func openAnswers(cfg config.Config, m meter, log *slog.Logger) (x answers, err error) {
+	x.meter = m
 	if x.models, err = openModels(cfg, m); err != nil {
 		return x, err
 	}
@@ -36,7 +38,7 @@ func openAnswers(cfg config.Config, m meter, log *slog.Logger) (x answers, err e
 
 // of returns the chat of one tenant.
 func (x answers) of(id kb.TenantID, t *Tenant) api.Chat {
-	found := finder{r: t.Retrieve, vectors: t.vectors, reranker: t.reranker, model: x.models != nil && x.models.HasChat()}
+	found := finder{r: t.Retrieve, meter: x.meter, vectors: t.vectors, reranker: t.reranker, model: x.models != nil && x.models.HasChat()}
 	return choosing{x, t.Store, found, chat.Tenant{ID: id, Memory: t.Store, Orders: t.Store}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/llm"
@@ -16,6 +17,7 @@ import (
 // finder is a retriever as package chat sees it.
 type finder struct {
 	r        *retrieve.Retriever
+	meter    meter
 	vectors  *tenantVectors
 	reranker *reranker
 	spent    *spending // by this answer; nil: nobody counts
@@ -29,7 +31,9 @@ func (f finder) counting(s *spending) finder {
 }
 
 func (f finder) Retrieve(ctx context.Context, question string, n int) (kb.Found, error) {
+	began := time.Now()
 	res, err := f.r.Retrieve(ctx, question, n)
+	f.meter.Retrieval("all", time.Since(began))
 	said := f.vectors.note(question)
 	f.spent.add(said.Spent, f.reranker.took(question))
 	if err != nil {

@@ -31,7 +31,14 @@ func newIntake(a *App) intake {
 		}
 		return t.Ingester, nil
 	}
-	return intake{bucket: a.bucket, worker: ingest.NewWorker(a.bucket, open, a.log), vectors: a.vectors}
+	report := func(p ingest.Progress) {
+		if p.Err != nil {
+			a.meter.Document("failed")
+			return
+		}
+		a.meter.Document("ready")
+	}
+	return intake{bucket: a.bucket, worker: ingest.NewWorker(a.bucket, open, report, a.log), vectors: a.vectors}
 }
 
 // of returns the ingester of one tenant.

@@ -16,13 +16,15 @@ import (
 type Worker struct {
 	bucket objstore.Bucket
 	open   func(context.Context, kb.TenantID) (*Ingester, error)
+	report func(Progress)
 	log    *slog.Logger
 	wake   chan struct{}
 }
 
-// NewWorker returns a worker over the inbox of bucket.
-func NewWorker(bucket objstore.Bucket, open func(context.Context, kb.TenantID) (*Ingester, error), log *slog.Logger) *Worker {
-	return &Worker{bucket: bucket, open: open, log: log, wake: make(chan struct{}, 1)}
+// NewWorker returns a worker over the inbox of bucket. report, which may be
+// nil, is called for each job that ended.
+func NewWorker(bucket objstore.Bucket, open func(context.Context, kb.TenantID) (*Ingester, error), report func(Progress), log *slog.Logger) *Worker {
+	return &Worker{bucket: bucket, open: open, report: report, log: log, wake: make(chan struct{}, 1)}
 }
 
 // Wake makes Run look at the inbox soon. It never blocks.
@@ -68,7 +70,7 @@ func (w *Worker) Once(ctx context.Context) error {
 		}
 		in, err := w.open(ctx, id)
 		if err == nil {
-			err = in.Work(ctx, nil)
+			err = in.Work(ctx, w.report)
 		}
 		errs = append(errs, err)
 	}

@@ -223,7 +223,7 @@ func (m *Meter) Model(kind, outcome string, took time.Duration, tokensIn, tokens
 	}
 }
 
-// Retrieval observes one search: lexical, vector, rerank or all.
+// Retrieval observes one search; channel all is the whole of it.
 func (m *Meter) Retrieval(channel string, took time.Duration) {
 	m.add(map[string]string{"channel": channel}, metric{"retrieval_duration_seconds", seconds, []string{"channel"}, took.Seconds()})
 }

@@ -179,7 +179,7 @@ func (m *Metrics) Degraded(mode string) {
 	}
 }
 
-// Retrieval observes one search: lexical, vector, rerank or all.
+// Retrieval observes one search; channel all is the whole of it.
 func (m *Metrics) Retrieval(channel string, took time.Duration) {
 	if m != nil {
 		m.retrieval.WithLabelValues(channel).Observe(took.Seconds())
