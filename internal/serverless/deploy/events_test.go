@@ -41,6 +41,7 @@ func TestEventSamples(t *testing.T) {
 		"aws/events/schedule-sweep.json":    "scheduler sweep",
 		"aws/events/rule-backup.json":       "eventbridge backup",
 		"aliyun/events/http-admin.json":     "fc_http GET /api/v1/documents 203.0.113.7:0",
+		"aliyun/events/http-chat.json":      "fc_http POST /chat 203.0.113.7:0",
 		"aliyun/events/oss-created.json":    "oss inbox/default/job-1",
 		"aliyun/events/timer-sweep.json":    "fc_timer sweep",
 		"aliyun/events/timer-backup.json":   "fc_timer backup",
