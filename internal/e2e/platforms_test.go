@@ -9,7 +9,9 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,15 +22,29 @@ import (
 )
 
 // functionTags are the tags that the Makefile builds each function with.
-var functionTags = map[string][]string{
-	"chat": {"function", "noingest"}, "ingest": {"function", "nochat"}, "admin": {"function", "nochat", "novectors"},
-	"health": {"function"}, "backup": {"function", "nochat", "noingest", "novectors"},
-}
+var functionTags = sync.OnceValues(func() (map[string][]string, error) {
+	raw, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string][]string{}
+	for _, m := range regexp.MustCompile(`(?m)^tags_([a-z]+) *:= *(\S+)$`).FindAllStringSubmatch(string(raw), -1) {
+		tags[m[1]] = strings.Split(m[2], ",")
+	}
+	if len(tags) != 5 {
+		return nil, fmt.Errorf("the Makefile has tags of %d functions, want 5", len(tags))
+	}
+	return tags, nil
+})
 
 // functions builds the functions once and returns their folder.
 var functions = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(filepath.Dir(binary), "functions")
-	for name, tags := range functionTags {
+	all, err := functionTags()
+	if err != nil {
+		return "", err
+	}
+	for name, tags := range all {
 		err := emulator.Build(context.Background(), "github.com/eino-qa/eino-qa/functions/"+name, filepath.Join(dir, name), tags...)
 		if err != nil {
 			return "", err
@@ -85,7 +101,11 @@ func newCloud(t testing.TB, platform string, store *objstoretest.S3) *cloud {
 	}
 	if platform != "local" { // an operator's server has all rights
 		c.stores = map[string]string{}
-		for name := range functionTags {
+		tags, err := functionTags()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range tags {
 			c.stores[name] = location(guarded(t, name, store.Endpoint))
 		}
 	}

@@ -217,7 +217,7 @@ func TestTheSameScenarioOnEveryPlatform(t *testing.T) {
 			var env map[string]string
 			if how == "models" {
 				env = map[string]string{
-					"DASHSCOPE_BASE_URL": provider.URL + "/compatible-mode/v1", "DASHSCOPE_API_KEY": model.Key, "DASHSCOPE_EMBED_MODEL": "none",
+					"DASHSCOPE_BASE_URL": provider.URL + "/compatible-mode/v1", "DASHSCOPE_API_KEY": model.Key,
 				}
 			}
 			platforms := []string{"local", "lambda-stream", "lambda-v2", "fc"}
@@ -241,8 +241,10 @@ func TestTheSameScenarioOnEveryPlatform(t *testing.T) {
 					t.Errorf("answers (-%s +%s):\n%s", platforms[0], platforms[i+1], diff)
 				}
 			}
-			if asked := len(model.Requests(llmtest.Chat)); (asked > 0) != (env != nil) {
-				t.Errorf("models were asked %d times", asked)
+			for _, op := range []llmtest.Op{llmtest.Chat, llmtest.Embed} {
+				if asked := len(model.Requests(op)); (asked > 0) != (env != nil) {
+					t.Errorf("%s model: asked %d times", op, asked)
+				}
 			}
 		})
 	}

@@ -78,6 +78,7 @@ func BenchmarkAdapter(b *testing.B) {
 			a := New(function.Config{}, function.Handlers{HTTP: answerWith(map[string][]string{"Content-Type": {"application/json"}}, 200, `{"status":"ok"}`)})
 			ctx := soon(b)
 			b.ReportAllocs()
+			done := reportCPU(b)
 			for b.Loop() {
 				v, err := a.Handle(ctx, raw)
 				if err != nil {
@@ -85,6 +86,7 @@ func BenchmarkAdapter(b *testing.B) {
 				}
 				io.Copy(io.Discard, v.(io.Reader))
 			}
+			done()
 		})
 	}
 	b.Run("streamed", func(b *testing.B) {
@@ -92,6 +94,7 @@ func BenchmarkAdapter(b *testing.B) {
 		a := New(function.Config{Mode: function.Stream}, function.Handlers{HTTP: answerWith(map[string][]string{"Content-Type": {"text/event-stream"}}, 200, "data: x\n\n")})
 		ctx := soon(b)
 		b.ReportAllocs()
+		done := reportCPU(b)
 		for b.Loop() {
 			v, err := a.Handle(ctx, raw)
 			if err != nil {
@@ -100,6 +103,7 @@ func BenchmarkAdapter(b *testing.B) {
 			io.Copy(io.Discard, v.(io.Reader))
 			v.(io.Closer).Close()
 		}
+		done()
 	})
 }
 
