@@ -78,6 +78,9 @@ type Config struct {
 	Bucket objstore.Bucket
 	Layout commitlog.Layout
 	SQL    SQL
+	// Originals lists the SHA-256 of the originals that the database in a plain
+	// file names. nil: originals are kept for ever.
+	Originals func(ctx context.Context, path string) ([]string, error)
 	// Create makes a tenant that does not exist, with its schema.
 	Create func(context.Context, kb.TenantID) error
 	// Window is how far back every commit stays restorable, Retention how far
@@ -234,6 +237,8 @@ type record struct {
 	Snapshot   ltx.TXID          `json:"snapshot"`
 	Settled    bool              `json:"settled"` // nothing was left that a later run could expire
 	Facts      Facts             `json:"facts"`   // of the snapshot
+	// Unnamed are originals, by SHA-256, that full runs found in no document.
+	Unnamed map[string]unnamed `json:"unnamed,omitempty"`
 }
 
 func recordKey(id kb.TenantID) string { return recordsRoot + string(id) + ".json" }

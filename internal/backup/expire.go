@@ -73,7 +73,7 @@ func (s *Service) purge(ctx context.Context, id kb.TenantID, l *commitlog.Log, h
 	if err != nil || !b.Retired() {
 		return 0, err
 	}
-	for _, prefix := range []string{root + string(id) + "/blob/", "inbox/" + string(id) + "/", "export/" + string(id) + "/"} {
+	for _, prefix := range []string{blobs(id), bin(id), "inbox/" + string(id) + "/", "export/" + string(id) + "/"} {
 		for more := true; more; {
 			infos, m, err := s.cfg.Bucket.List(ctx, prefix, "", 0)
 			if err != nil {

@@ -294,8 +294,16 @@ func (s *Service) fullEvery() time.Duration { return min(s.cfg.Window/4, 24*time
 // full takes a snapshot, verifies it and expires what it allows. Nothing
 // expires when anything is wrong.
 func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h commitlog.Head, o Options, rec *record, r *Result) error {
+	sifts := s.cfg.Originals != nil && !o.Keep && !rec.Facts.Control
+	var stock originals
+	var err error
+	if sifts { // before the newest commit is read: see originals.go
+		if stock, err = s.originals(ctx, id); err != nil {
+			return err
+		}
+	}
 	var snap commitlog.FileInfo
-	err := retryStale(ctx, func() (err error) { snap, err = l.Snapshot(ctx, h.Lineage); return err })
+	err = retryStale(ctx, func() (err error) { snap, err = l.Snapshot(ctx, h.Lineage); return err })
 	if errors.Is(err, commitlog.ErrSealed) {
 		// Replaced meanwhile, or the swap was killed before its last step.
 		// That is done here; the next run has the successor.
@@ -335,6 +343,11 @@ func (s *Service) full(ctx context.Context, id kb.TenantID, l *commitlog.Log, h 
 		return err
 	}
 	r.Deleted += e.Deleted
+	if sifts {
+		if err := s.sift(ctx, id, l, h.Lineage, stock, snap.Max, dir, scratchFile(dir, "snapshot.db"), rec, r); err != nil {
+			return err
+		}
+	}
 	rec.Full = rec.At
 	return nil
 }

@@ -44,6 +44,7 @@ const (
 func (w *world) service(b objstore.Bucket) *backup.Service {
 	return backup.New(backup.Config{
 		Bucket: b, Layout: commitlog.Objects, SQL: sqlFiles{w.reg}, Window: window, Retention: retention, TempDir: w.t.TempDir(),
+		Originals: store.OriginalsOf,
 		Create: func(ctx context.Context, id kb.TenantID) error {
 			w.reg.Forget(id)
 			_, err := w.reg.Create(ctx, id)
