@@ -3,6 +3,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -41,6 +42,15 @@ func (x milvusIndex) of(id kb.TenantID) dense.Index {
 		return dense.Index{}
 	}
 	return dense.Index{Target: x.target, Of: func(space string, dims int) dense.Remote { return x.client.Index(id, space, dims) }}
+}
+
+// rebuild drops a space of all tenants, whoever made it. Each tenant's next
+// pass fills it again.
+func (x milvusIndex) rebuild(ctx context.Context, space string, dims int) error {
+	if x.client == nil {
+		return nil
+	}
+	return x.client.Rebuild(ctx, space, dims)
 }
 
 func (x milvusIndex) on() bool { return x.client != nil }

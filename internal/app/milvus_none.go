@@ -3,6 +3,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/eino-qa/eino-qa/internal/config"
@@ -22,6 +23,8 @@ func openMilvus(cfg config.Config, _ meter, log *slog.Logger) (milvusIndex, erro
 }
 
 func (milvusIndex) of(kb.TenantID) dense.Index { return dense.Index{} }
+
+func (milvusIndex) rebuild(context.Context, string, int) error { return nil }
 
 func (milvusIndex) on() bool { return false }
 

@@ -53,6 +53,7 @@ func vectorsCommand(ctx context.Context, a *App, args []string, out io.Writer) e
 	if err != nil {
 		return err
 	}
+	dropped := *name != "" || !rebuild // the space is the tenants' together
 	for _, id := range ids {
 		t, err := a.Tenant(ctx, id, false)
 		if kb.KindOf(err) == kb.NotFound && *name == "" {
@@ -60,6 +61,16 @@ func vectorsCommand(ctx context.Context, a *App, args []string, out io.Writer) e
 		}
 		if err != nil {
 			return err
+		}
+		if !dropped {
+			space, dims, err := t.vectors.indexer.Space(ctx)
+			if err == nil {
+				err = a.vectors.index.rebuild(ctx, space, dims)
+			}
+			if err != nil {
+				return err
+			}
+			dropped = true
 		}
 		if rebuild {
 			rep, err := t.vectors.indexer.Rebuild(ctx, embeddings)

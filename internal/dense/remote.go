@@ -3,6 +3,7 @@ package dense
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -50,7 +51,7 @@ func (x *Indexer) send(ctx context.Context, rep *Report, dims int) error {
 		}
 		err := x.sendBatch(ctx, r, rep, epoch, dims, part)
 		part, n = nil, 0
-		if kb.KindOf(err) == kb.Conflict { // another server does it, or swept it: the next pass looks
+		if errors.Is(err, errTaken) { // the next pass looks
 			return nil
 		}
 		return err
@@ -114,11 +115,11 @@ func (x *Indexer) sendBatch(ctx context.Context, r Remote, rep *Report, epoch in
 		First: blocks[0].ID, Last: blocks[len(blocks)-1].ID, N: len(rows), Epoch: epoch, Created: now,
 	}
 	if err := x.store.BeginBatch(ctx, b); err != nil {
-		return err // kb.Conflict: another server sends these
+		return taken(err)
 	}
 	err := fill(ctx, r, b, rows)
 	if err == nil {
-		err = x.store.CountedBatch(ctx, b.ID, epoch)
+		err = taken(x.store.CountedBatch(ctx, b.ID, epoch))
 	}
 	if err != nil {
 		// Best effort: a batch that stays pending is swept later.
@@ -130,6 +131,16 @@ func (x *Indexer) sendBatch(ctx context.Context, r Remote, rep *Report, epoch in
 	x.counted(b.ID, now)
 	rep.Sent += len(rows)
 	return nil
+}
+
+// errTaken is that another server sends these vectors, or swept ours.
+var errTaken = errors.New("another server has the batch")
+
+func taken(err error) error {
+	if kb.KindOf(err) == kb.Conflict {
+		return fmt.Errorf("%w: %w", errTaken, err)
+	}
+	return err
 }
 
 // fill sends the rows of a batch and reads it back.

@@ -88,6 +88,12 @@ func (x *Indexer) sweepSpace(ctx context.Context, space string, whole bool, rep 
 	return x.store.DropVectorSpace(ctx, space)
 }
 
+// Space names the space in use. A model that nobody knows is asked.
+func (x *Indexer) Space(ctx context.Context) (space string, dims int, err error) {
+	dims, _, err = x.dims(ctx)
+	return Space(x.embed.Model(), dims), dims, err
+}
+
 // Rebuild gives the index outside everything anew; with embeddings it also
 // makes every vector of this model anew, which is paid for again.
 func (x *Indexer) Rebuild(ctx context.Context, embeddings bool) (rep Report, err error) {

@@ -164,7 +164,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        try:
+            self.wfile.write(data)
+        except BrokenPipeError:
+            self.close_connection = True  # who asked has given up; the vectors are in the cache
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
