@@ -131,17 +131,23 @@ func (col *collection) prepare(ctx context.Context, create bool) error {
 	return err
 }
 
+// create makes the collection. Another process may be quicker, or just about
+// to be, and what the server then says of ours is anything; so whether it
+// stands is asked, a few times.
 func (col *collection) create(ctx context.Context) error {
-	err := col.c.do(ctx, "create", func(ctx context.Context, sdk *client.GrpcClient) error {
-		// Every read says for itself which consistency it wants.
-		return sdk.CreateCollection(ctx, col.schema(), 1, client.WithConsistencyLevel(entity.ClBounded), client.WithPartitionNum(partitions))
-	})
-	// Another process may have been quicker, so the server decides whether it
-	// stands; why it does not, the error says.
-	if found := col.check(ctx); found == nil || !missing(found) {
-		return found
+	for try := 1; ; try++ {
+		err := col.c.do(ctx, "create", func(ctx context.Context, sdk *client.GrpcClient) error {
+			// Every read says for itself which consistency it wants.
+			return sdk.CreateCollection(ctx, col.schema(), 1, client.WithConsistencyLevel(entity.ClBounded), client.WithPartitionNum(partitions))
+		})
+		found := col.check(ctx)
+		switch {
+		case err == nil || !missing(found):
+			return found
+		case try == tries || !complaint(err) || !pause(ctx, try):
+			return err
+		}
 	}
-	return err
 }
 
 // check compares what the server has with what we would make. Asking also

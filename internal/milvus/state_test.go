@@ -174,6 +174,30 @@ func TestASearchLooksAgain(t *testing.T) {
 	}
 }
 
+// TestACreatorWhoComesSecond is refused before the first one's collection can
+// be seen: what Milvus Lite does for some milliseconds.
+func TestACreatorWhoComesSecond(t *testing.T) {
+	t.Parallel()
+	f := milvustest.StartFake(t, milvustest.Options{})
+	f.Fault(once(2, "CreateCollection", func(milvustest.Call) (any, error) {
+		return &commonpb.Status{Code: 1, Reason: "[Errno 17] File exists"}, nil
+	}))
+	_, x, _ := onAddress(t, Config{Address: f.Address})
+	if err := x.Upsert(t.Context(), "b1", testRows()); err != nil {
+		t.Fatal(err)
+	}
+	works(t, x)
+	f = milvustest.StartFake(t, milvustest.Options{})
+	f.Fault(always("CreateCollection", func(milvustest.Call) (any, error) {
+		return milvustest.Refuse(102, commonpb.ErrorCode_UnexpectedError, "exceeded the limit number of collections"), nil
+	}))
+	_, x, _ = onAddress(t, Config{Address: f.Address})
+	unavailable(t, x.Upsert(t.Context(), "b1", testRows()), "exceeded the limit")
+	if n := f.Calls("CreateCollection"); n != tries {
+		t.Errorf("tried %d times, want %d", n, tries)
+	}
+}
+
 func TestManyCreatorsAtOnceAreFine(t *testing.T) {
 	t.Parallel()
 	f := milvustest.StartFake(t, milvustest.Options{})
