@@ -1,7 +1,8 @@
 // Command admin is the function of everything that is not streamed: documents,
 // tenants, keys, orders, handoffs, backups and the console. It is one binary
-// for AWS Lambda and Alibaba Function Compute. Build it with the tags function
-// and nochat (make package does), which leave out what it does not run.
+// for AWS Lambda and Alibaba Function Compute. Build it with the tags function,
+// nochat and novectors (make package does), which leave out what it does not
+// run.
 package main
 
 import (

@@ -1,7 +1,8 @@
 // Command backup is the function that compacts, snapshots, verifies and
 // expires all tenants, called by a schedule. It is one binary for AWS Lambda
-// and Alibaba Function Compute. Build it with the tags function, nochat and
-// noingest (make package does), which leave out what it does not run.
+// and Alibaba Function Compute. Build it with the tags function, nochat,
+// noingest and novectors (make package does), which leave out what it does not
+// run.
 package main
 
 import (

@@ -163,14 +163,29 @@ func (p *pipeline) Ask(ctx context.Context, question string, n int, without []st
 
 // makeVectors embeds what was ingested; from then on both arms search.
 func (p *pipeline) makeVectors(ctx context.Context) error {
-	if _, err := dense.NewIndexer(p.hiding.Store, p.embed, dense.Config{}).Pass(ctx); err != nil {
-		return err
+	x := dense.NewIndexer(p.hiding.Store, p.embed, dense.Config{})
+	for {
+		rep, err := x.Pass(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || rep.Embedded == 0 {
+			return err
+		}
+		select { // a slow endpoint gets a rest, as from the server's worker
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(evalRest):
+		}
 	}
 	p.searcher = dense.NewSearcher(p.hiding, p.embed, dense.Config{MemoryBytes: 1 << 30}, nil, nil)
 	arm := &tenantVectors{Searcher: p.searcher}
 	p.finder = retrieve.New(p.hiding, arm.into(retrieve.Config{Patience: time.Minute}))
 	return nil
 }
+
+// evalRest is longer than the circuit breaker of the models stays open.
+const evalRest = 15 * time.Second
 
 // hybrid is a pipeline that holds a set already.
 type hybrid struct{ *pipeline }

@@ -44,7 +44,9 @@ func newIntake(a *App) intake {
 // of returns the ingester of one tenant.
 func (x intake) of(id kb.TenantID, s *store.Store) ingester {
 	in := ingest.New(id, s, x.bucket)
-	in.Published = func() { x.vectors.wake(id) }
+	if x.vectors.on() {
+		in.Published = func() { x.vectors.wake(id) }
+	}
 	return in
 }
 

@@ -57,6 +57,40 @@ func keys(t *testing.T, b objstore.Bucket) []string {
 	return ks
 }
 
+func TestAMarkOfVectorsStaysForTheSweepAndWakesAServer(t *testing.T) {
+	t.Parallel()
+	in, _, bucket := open(t)
+	ctx := t.Context()
+	for range 2 {
+		if err := in.MarkVectors(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marks := keys(t, bucket)
+	if len(marks) != 1 {
+		t.Fatalf("in the inbox are %v, want one mark", marks)
+	}
+	if id, _, mark, ok := InboxJob(marks[0]); !ok || id != "t1" || !Expected(mark) {
+		t.Errorf("%s is an event to act on", marks[0])
+	}
+	if err := in.Sweep(ctx, time.Now()); err != nil || len(keys(t, bucket)) != 1 {
+		t.Errorf("after the sweep of jobs: %v, %v, want the mark", keys(t, bucket), err)
+	}
+	do(t, in) // nobody makes vectors here
+	if len(keys(t, bucket)) != 1 {
+		t.Error("a server without a model took the mark away")
+	}
+	woken := 0
+	in.Published = func() { woken++ }
+	do(t, in)
+	if woken != 1 || len(keys(t, bucket)) != 0 {
+		t.Errorf("woken %d times, left %v", woken, keys(t, bucket))
+	}
+	if err := in.MarkVectors(ctx); err != nil || in.VectorsDone(ctx) != nil || len(keys(t, bucket)) != 0 {
+		t.Errorf("left %v, %v", keys(t, bucket), err)
+	}
+}
+
 func TestOne(t *testing.T) {
 	t.Parallel()
 	in, s, b := open(t)
