@@ -72,11 +72,11 @@ func (f *Function) embed(ctx, within context.Context, id kb.TenantID, j kb.Job) 
 		missing, err = a.vectors.embedOne(within, id, t, span)
 	}
 	if err != nil && kb.KindOf(err) != kb.NotFound {
-		f.log.WarnContext(ctx, "vectors are incomplete, left to the sweep", telemetry.Tenant, string(id), "missing", missing, telemetry.Error(err))
+		f.log.WarnContext(ctx, "vectors are incomplete, left to the sweep", telemetry.Tenant, string(id), "missing", missing, "error", err)
 	}
 	if missing > 0 || a.vectors.index.on() { // batches for Milvus are made of many documents
 		if err := t.Ingester.MarkVectors(context.WithoutCancel(ctx)); err != nil {
-			f.log.ErrorContext(ctx, "vectors cannot be asked for", telemetry.Tenant, string(id), telemetry.Error(err))
+			f.log.ErrorContext(ctx, "vectors cannot be asked for", telemetry.Tenant, string(id), "error", err)
 		}
 	}
 }

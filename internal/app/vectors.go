@@ -302,7 +302,7 @@ func (v vectors) passOn(ctx context.Context, id kb.TenantID, x *dense.Indexer) e
 	rep, err := x.Pass(ctx)
 	v.say(ctx, id, rep)
 	if err != nil && ctx.Err() == nil && kb.KindOf(err) != kb.NotFound {
-		v.log.WarnContext(ctx, "vectors are incomplete, will try again", telemetry.Tenant, string(id), "missing", rep.Missing, telemetry.Error(err))
+		v.log.WarnContext(ctx, "vectors are incomplete, will try again", telemetry.Tenant, string(id), "missing", rep.Missing, "error", err)
 	}
 	return err
 }

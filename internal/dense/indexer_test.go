@@ -97,7 +97,7 @@ func TestATextThatIsRefusedKeepsNobodyWaitingAndIsNotAskedAgain(t *testing.T) {
 			}
 			s := NewSearcher(w.store, w.model, Config{}, nil, nil)
 			cs, err := s.Cosines(t.Context(), all[1], []kb.ChunkID{1, 2})
-			if err != nil || cs[0] == cs[0] || cs[1] < 0.5 { //nolint:gocritic,staticcheck // NaN
+			if err != nil || cs[0] == cs[0] || cs[1] < 0.5 { //nolint:staticcheck // NaN
 				t.Errorf("cosines %v, %v; want none and a high one", cs, err)
 			}
 		})

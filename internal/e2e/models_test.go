@@ -49,7 +49,6 @@ type told struct {
 		Supported *bool    `json:"supported"`
 		State     string   `json:"state"`
 	}
-	route string
 }
 
 // stream asks and reads the stream to its end.

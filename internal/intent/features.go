@@ -141,7 +141,7 @@ func (r *reader) read(text string) {
 func squeeze(s string) string {
 	var before, last rune
 	return strings.Map(func(c rune) rune {
-		if c == last && c == before && !unicode.IsNumber(c) {
+		if again := c == last; again && last == before && !unicode.IsNumber(c) {
 			return -1
 		}
 		before, last = last, c

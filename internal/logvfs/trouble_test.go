@@ -57,39 +57,50 @@ func TestEveryTroubleOfTheStoreIsToldAsWhatItIs(t *testing.T) {
 		{
 			"down", all, objstore.ErrDown, 0,
 			told{ReasonStore, "down", "does not answer"},
-			told{ReasonUnknown, "down", unknown}, false,
+			told{ReasonUnknown, "down", unknown},
+			false,
 		},
 		{
 			"throttling", all, objstore.ErrThrottled, 0,
 			told{ReasonStore, "throttled", "asks to slow down"},
-			told{ReasonUnknown, "throttled", unknown}, false,
+			told{ReasonUnknown, "throttled", unknown},
+			false,
 		},
 		{
 			"so slow that nothing comes back", all, objstore.ErrDown, time.Hour,
 			told{ReasonStore, "down", "does not answer"},
-			told{ReasonUnknown, "down", unknown}, false,
+			told{ReasonUnknown, "down", unknown},
+			false,
 		},
 		{
 			"credentials expired", all, objstore.ErrDenied, 0,
 			told{ReasonStore, "denied", "refuses the credentials"},
-			told{ReasonStore, "denied", "refuses the credentials"}, true,
+			told{ReasonStore, "denied", "refuses the credentials"},
+			true,
 		},
 		{
 			"credentials that may only read", writes, objstore.ErrDenied, 0,
-			told{}, told{ReasonStore, "denied", "refuses the credentials"}, true,
+			told{},
+			told{ReasonStore, "denied", "refuses the credentials"},
+			true,
 		},
 		{
 			"full", writes, objstore.ErrFull, 0,
-			told{}, told{ReasonStore, "full", "is full"}, true,
+			told{},
+			told{ReasonStore, "full", "is full"},
+			true,
 		},
 		{
 			"read-only", writes, objstore.ErrReadOnly, 0,
-			told{}, told{ReasonStore, "read_only", "is read-only"}, true,
+			told{},
+			told{ReasonStore, "read_only", "is read-only"},
+			true,
 		},
 		{
 			"another bucket by now", all, objstore.ErrConfig, 0,
 			told{ReasonStore, "config", "configured wrongly"},
-			told{ReasonUnknown, "config", unknown}, false,
+			told{ReasonUnknown, "config", unknown},
+			false,
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -38,8 +38,18 @@ func Outcome(err error) string {
 		err  error
 		word string
 	}{
-		{nil, "ok"}, {ErrNotExist, "absent"}, {ErrExist, "exists"}, {ErrConflict, "conflict"}, {ErrThrottled, "throttled"}, {ErrDenied, "denied"},
-		{ErrReadOnly, "read_only"}, {ErrFull, "full"}, {ErrCorrupt, "corrupt"}, {ErrDown, "down"}, {context.Canceled, "canceled"}, {context.DeadlineExceeded, "timeout"},
+		{nil, "ok"},
+		{ErrNotExist, "absent"},
+		{ErrExist, "exists"},
+		{ErrConflict, "conflict"},
+		{ErrThrottled, "throttled"},
+		{ErrDenied, "denied"},
+		{ErrReadOnly, "read_only"},
+		{ErrFull, "full"},
+		{ErrCorrupt, "corrupt"},
+		{ErrDown, "down"},
+		{context.Canceled, "canceled"},
+		{context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, o.err) {
 			return o.word

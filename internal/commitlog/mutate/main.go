@@ -109,7 +109,7 @@ func packages(ms []mutation) (all []string) {
 
 // internalFolder is the folder internal of the module that we run in.
 func internalFolder() (string, error) {
-	raw, err := exec.Command("go", "env", "GOMOD").Output()
+	raw, err := exec.CommandContext(context.Background(), "go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
 	}
