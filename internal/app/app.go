@@ -34,8 +34,9 @@ type App struct {
 	cfg      config.Config
 	log      *slog.Logger
 	bucket   objstore.Bucket
-	folder   bool // bucket is a folder
-	prepare  bool // may make the control database of a new store
+	vitals   objstore.Vitals // what the bucket last complained about
+	folder   bool            // bucket is a folder
+	prepare  bool            // may make the control database of a new store
 	tenants  *tenant.Registry
 	control  *store.Control
 	keys     *auth.Keys
@@ -56,8 +57,11 @@ type App struct {
 // openOn is Open on a bucket that was opened before; folder tells a folder
 // from object storage.
 func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder, prepare bool) (*App, error) {
-	b = objstore.Observed(b, m.Object)
-	a := &App{cfg: cfg, log: log, meter: m, bucket: b, folder: folder, prepare: prepare, lately: newTenantSet()}
+	a := &App{cfg: cfg, log: log, meter: m, folder: folder, prepare: prepare, lately: newTenantSet()}
+	a.bucket = objstore.Observed(b, func(op, outcome string, took time.Duration) {
+		m.Object(op, outcome, took)
+		a.vitals.Observe(op, outcome, took)
+	})
 	var err error
 	if a.answers, err = openAnswers(cfg, m, log); err != nil {
 		return nil, err

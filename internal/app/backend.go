@@ -7,6 +7,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/api"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/objstore"
 )
 
 // backend is the App as package api sees it.
@@ -51,8 +52,11 @@ func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
 		parts[f.Name] = h
 	}
 	_, _, err := b.a.control.Load(ctx)
-	if err != nil {
-		parts["store"] = api.Health{Status: "down", Message: "the store does not answer"}
+	switch complaint := b.a.vitals.Complaint(); {
+	case err != nil:
+		parts["store"] = api.Health{Status: "down", Message: "the " + objstore.Complaint(err)}
+	case complaint != "": // it reads, and perhaps only writing fails: what needs no write is still served
+		parts["store"] = api.Health{Status: "down", Message: "the " + complaint}
 	}
 	return parts, err == nil
 }

@@ -26,7 +26,8 @@ func (a *App) backups() *backup.Service {
 			_, err := a.tenants.Create(ctx, id)
 			return err
 		},
-		Alarm: func(err error) { a.log.Error("the store breaks its promises", "error", err) },
+		Originals: store.OriginalsOf,
+		Alarm:     func(err error) { a.log.Error("the store breaks its promises", "error", err); a.meter.Storage("alarm") },
 	})
 }
 

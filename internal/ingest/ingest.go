@@ -383,8 +383,9 @@ func (in *Ingester) end(ctx context.Context, job kb.Job, cause error, report fun
 // keep moves the bytes of a published job from the inbox to the originals.
 func (in *Ingester) keep(ctx context.Context, w work) error {
 	key := "t/" + string(in.tenant) + "/blob/" + w.job.SHA256
-	_, err := in.bucket.Create(ctx, key, bytes.NewReader(w.data))
-	if err != nil && !errors.Is(err, objstore.ErrExist) {
+	// Put, also if it is there: backup tells by the time of storing whether an
+	// original was in use again (backup/originals.go).
+	if _, err := in.bucket.Put(ctx, key, bytes.NewReader(w.data)); err != nil {
 		return fmt.Errorf("keep original: %w", err)
 	}
 	return in.bucket.Delete(ctx, inboxKey(in.tenant, w.job.ID))
