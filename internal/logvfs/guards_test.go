@@ -8,6 +8,7 @@ import (
 	osexec "os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -105,6 +106,7 @@ func expire(t testing.TB, log *commitlog.Log) {
 	if err := log.VerifySnapshot(t.Context(), h.Lineage, f); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(2 * time.Millisecond) // what was stored in this very millisecond is too young to expire
 	e, err := log.Expire(t.Context(), h.Lineage, f, commitlog.Retention{})
 	if err != nil {
 		t.Fatal(err)
