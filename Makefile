@@ -125,7 +125,8 @@ check: $(GOLANGCI) ## the whole gate: modules, format, vet, lint, tests under th
 
 .PHONY: bench
 bench: ## run the benchmarks; with DATA=folder also on real documents
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(filter-out ./internal/e2e,$(benches))
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(filter-out ./internal/e2e ./internal/logvfs,$(benches))
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./internal/logvfs -args -bench.mb=1024
 	$(GO) test -run '^$$' -bench . -timeout 20m ./internal/e2e $(if $(DATA),-data '$(abspath $(DATA))')
 
 .PHONY: fmt
@@ -156,6 +157,10 @@ torture: ## kill, stop, cut and race the storage for half an hour: KILLS (1200) 
 	@for f in $(filter internal/commitlog:%,$(fuzzes)); do \
 	  echo "== $$f"; $(GO) test -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(or $(T),60s) "./$${f%%:*}" || exit 1; \
 	done
+
+.PHONY: mutate
+mutate: ## take each safety measure of the storage away and list the tests that notice (a quarter of an hour); ONLY=words picks
+	$(GO) run ./internal/commitlog/mutate -only '$(ONLY)'
 
 .PHONY: eval
 eval: ## measure the answers on the sets in the folder DATA
