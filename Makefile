@@ -169,6 +169,12 @@ eval: ## measure the answers on the sets in the folder DATA
 	@./bin/server eval '$(DATA)'
 	@$(GO) run ./internal/intent/measure '$(DATA)'
 
+.PHONY: eval-vectors
+eval-vectors: ## the same with vectors of a small real model, words and vectors apart and together
+	@test -n '$(DATA)' || { echo 'usage: make eval-vectors DATA=folder' >&2; exit 2; }
+	@$(MAKE) --no-print-directory bin/server >&2
+	@tools/minilm/eval '$(DATA)'
+
 .PHONY: train-intent
 train-intent: ## learn the weights of the intents from internal/intent/data
 	$(GO) run ./internal/intent/train internal/intent

