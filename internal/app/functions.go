@@ -121,7 +121,7 @@ func (f *Function) open(ctx context.Context) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, f.rights == Prepares)
+	a, err := f.openOn(ctx, b, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -133,9 +133,34 @@ func (f *Function) open(ctx context.Context) (*App, error) {
 	return a, nil
 }
 
+// openOn asks what would break the store for good: whether the bucket keeps
+// versions. Who only reads at first asks while it opens the App; nothing is
+// written before the answer.
+func (f *Function) openOn(ctx context.Context, b objstore.Bucket, folder bool) (*App, error) {
+	check := func() error { return nil }
+	if c, ok := b.(objstore.Checker); ok && !folder { // a folder says at its first write what is wrong with it
+		check = func() error { return c.Check(ctx) }
+	}
+	if f.rights == Prepares {
+		if err := check(); err != nil {
+			return nil, err
+		}
+		return openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, true)
+	}
+	checked := make(chan error, 1)
+	go func() { checked <- check() }()
+	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, false)
+	if cerr := <-checked; cerr != nil { // it explains err, if there is one
+		if err == nil {
+			cerr = errors.Join(cerr, a.Close())
+		}
+		return nil, cerr
+	}
+	return a, err
+}
+
 // openBucket is openBucket without its self-test: ten round trips of every
-// cold start. The function health makes the test, and whatever would break the
-// store for good (versioning) is asked here too.
+// cold start. The function health makes the test.
 func (f *Function) openBucket(ctx context.Context) (b objstore.Bucket, folder bool, err error) {
 	var keys storage.Keys
 	if _, err := f.creds.Get(ctx); err == nil && strings.HasPrefix(f.cfg.Storage.URL, "oss://") {
@@ -144,12 +169,7 @@ func (f *Function) openBucket(ctx context.Context) (b objstore.Bucket, folder bo
 	if b, folder, err = storage.Open(f.cfg, keys); err != nil {
 		return nil, false, err
 	}
-	if b, err = encrypted(f.cfg, b); err != nil {
-		return nil, false, err
-	}
-	if c, ok := b.(objstore.Checker); ok {
-		err = c.Check(ctx)
-	}
+	b, err = encrypted(f.cfg, b)
 	return b, folder, err
 }
 

@@ -165,6 +165,16 @@ func TestCredentialsOfFunctionCompute(t *testing.T) {
 	if r := ask(chat, "POST", "/chat", `{"query":"台灯保修多久？"}`); r.status != 200 {
 		t.Errorf("chat with the role's keys: %d %s", r.status, r.body)
 	}
+	oss.SetVersioning(w.bucket, "Enabled") // such a bucket ignores what commits stand on
+	late, err := emulator.StartFCCustom(t.Context(), w.options("chat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	late.SetSTS(good)
+	if r := ask(late, "POST", "/chat", `{"query":"台灯保修多久？"}`); r.status < 400 || !bytes.Contains(r.body, []byte("version")) {
+		t.Errorf("on a bucket that keeps versions: %d %s, want a refusal that says so", r.status, r.body)
+	}
 	for _, said := range []string{admin.Output(), chat.Output()} {
 		if strings.Contains(said, oss.Secret) || strings.Contains(said, oss.Token) || strings.Contains(said, emulator.DefaultSTS().Secret) {
 			t.Errorf("a key is in the log:\n%s", said)
