@@ -21,6 +21,8 @@ func (p *pattern) FindAllStringIndex(s string, n int) [][]int {
 	return p.get().FindAllStringIndex(s, n)
 }
 
+func (p *pattern) FindStringSubmatch(s string) []string { return p.get().FindStringSubmatch(s) }
+
 func (p *pattern) MatchString(s string) bool { return p.get().MatchString(s) }
 
 func (p *pattern) ReplaceAllString(s, to string) string { return p.get().ReplaceAllString(s, to) }

@@ -49,7 +49,7 @@ func (a *answer) inquire() {
 		a.intent = intent{route: kb.Direct, act: actCancel, confidence: 1}
 	}
 	if len(in.hide) > 0 { // proofs are kept by nobody
-		a.turn.Query = hide(a.turn.Query, in.hide)
+		a.turn.Query = hide(halfWidth(a.turn.Query), in.hide)
 		a.turn.Condensed = a.turn.Query
 	}
 }
@@ -72,11 +72,31 @@ func (a *answer) inquireByModel() bool {
 // hidden stands for words that are not kept.
 const hidden = "••••"
 
+// hide replaces words, whatever their case, longest first: one may be in
+// another.
 func hide(query string, words []string) string {
+	words = slices.SortedFunc(slices.Values(words), func(a, b string) int { return len(b) - len(a) })
 	for _, w := range words {
-		query = strings.ReplaceAll(query, w, hidden)
+		for from := 0; w != ""; {
+			i := indexFold(query[from:], w)
+			if i < 0 {
+				break
+			}
+			query = query[:from+i] + hidden + query[from+i+len(w):]
+			from += i + len(hidden)
+		}
 	}
 	return query
+}
+
+// indexFold is strings.Index that takes no notice of the case of ASCII.
+func indexFold(s, w string) int {
+	for i := 0; i+len(w) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(w)], w) {
+			return i
+		}
+	}
+	return -1
 }
 
 // ordersShown is how many of their orders a user sees at once.
@@ -189,7 +209,8 @@ type inquiry struct {
 	dropped bool     // the customer does not want to go on
 }
 
-// maxAnswers bounds how many readings of one message count as one attempt.
+// maxAnswers bounds how many readings of one message count as one attempt: its
+// token, itself, and itself without what leads in.
 const maxAnswers = 3
 
 // readInquiry tells whether a message is about a particular order; last is
@@ -204,14 +225,11 @@ func readInquiry(query string, last *kb.OrderRef) (inquiry, bool) {
 	id := orderID(q, asked && last.ID == "")
 	mine := whereabouts.MatchString(lower) && !howTo.MatchString(lower) || lookUp.MatchString(bare(lower))
 	switch {
-	case asked && !mine && last.ID != "" && (id == "" || !orderWord.MatchString(lower)) && !strings.ContainsAny(q, "#№"):
-		return readAnswer(query, q, lower, last.ID)
+	case asked && !mine && last.ID != "" && (id == "" || !orderWord.MatchString(lower) || answersBeside(q, id, last.ID)) && !strings.ContainsAny(q, "#№"):
+		return readAnswer(q, lower, last.ID)
 	case id != "":
 		in := inquiry{key: kb.OrderKey(id)}
-		rest := strings.Replace(q, id, " ", 1)
-		if proofCue.MatchString(strings.ToLower(rest)) {
-			in.take(answerTokens(rest))
-		}
+		in.takeBeside(strings.Replace(q, id, " ", 1))
 		return in, true
 	case last != nil && last.Proven && utf8.RuneCountInString(q) <= longRunesZh*2 && statusAgain.MatchString(lower) && !howTo.MatchString(lower):
 		return inquiry{key: last.ID}, true
@@ -221,33 +239,61 @@ func readInquiry(query string, last *kb.OrderRef) (inquiry, bool) {
 	return inquiry{}, false
 }
 
+// answersBeside reports whether a message names the order that proof was asked
+// for and something besides that may be it.
+func answersBeside(q, id, key string) bool {
+	token, _ := answerTokens(q, key)
+	return kb.OrderKey(id) == key && token != ""
+}
+
 // readAnswer reads a message that follows the request for proof. One that asks
 // something is a question, and the request is dropped.
-func readAnswer(query, q, lower, key string) (inquiry, bool) {
+func readAnswer(q, lower, key string) (inquiry, bool) {
 	if noIdea.MatchString(lower) {
 		return inquiry{key: key}, true
 	}
-	tokens := answerTokens(q)
+	token, _ := answerTokens(q, key)
+	in := inquiry{key: key, hide: []string{q}}
+	if asksSomething.MatchString(lower) { // … unless it proves and asks at once: "尾号 5678，到哪了？"
+		if token == "" || howTo.MatchString(lower) || !proofCue.MatchString(lower) && !statusAgain.MatchString(lower) {
+			return inquiry{}, false
+		}
+		in.take(token)
+		return in, true
+	}
 	const longest = 24 // runes of an answer without digits: a name, a town
-	if asksSomething.MatchString(lower) || len(tokens) == 0 && utf8.RuneCountInString(bare(lower)) > longest {
+	if token == "" && utf8.RuneCountInString(bare(lower)) > longest {
 		return inquiry{}, false
 	}
-	in := inquiry{key: key}
-	in.take(append(tokens, leadIn.ReplaceAllString(lower, ""), q))
-	in.hide = []string{query}
+	in.take(token, leadIn.ReplaceAllString(lower, ""), q)
 	return in, true
 }
 
-// take adds readings that differ, at most maxAnswers.
-func (in *inquiry) take(readings []string) {
-	seen := map[string]bool{}
+// takeBeside takes what a message that names an order says as proof of it. All
+// that looks like a proof is hidden, also what is not tried.
+func (in *inquiry) takeBeside(rest string) {
+	lower := strings.ToLower(rest)
+	if !proofCue.MatchString(lower) {
+		return
+	}
+	token, all := answerTokens(rest, in.key)
+	in.hide = all
+	if m := namedProof.FindStringSubmatch(lower); m != nil {
+		in.hide = append(in.hide, m[2])
+		if token == "" {
+			token = m[2]
+		}
+	}
+	in.take(token)
+}
+
+// take adds readings that differ.
+func (in *inquiry) take(readings ...string) {
 	for _, r := range readings {
 		n := kb.OrderAnswer(r)
 		const shortest, longest = 2, 64 // letters and digits of a verifier
-		if count := utf8.RuneCountInString(n); count < shortest || count > longest || seen[n] || len(in.answers) == maxAnswers {
-			continue
+		if count := utf8.RuneCountInString(n); count >= shortest && count <= longest && !slices.Contains(in.answers, n) && len(in.answers) < maxAnswers {
+			in.answers = append(in.answers, n)
 		}
-		seen[n] = true
-		in.answers, in.hide = append(in.answers, n), append(in.hide, r)
 	}
 }

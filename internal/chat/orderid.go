@@ -3,16 +3,40 @@ package chat
 import (
 	"strings"
 	"unicode"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
-// halfWidth makes full-width letters, digits and signs half width.
+// halfWidth makes full-width letters and signs half width, and the digits of
+// all scripts those of ASCII.
 func halfWidth(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r >= '！' && r <= '～' {
+		switch {
+		case r < 0x80:
+			return r
+		case r >= '！' && r <= '～':
 			return r - '！' + '!'
+		case unicode.IsDigit(r):
+			return '0' + digitValue(r)
 		}
 		return r
 	}, s)
+}
+
+// digitValue is what a decimal digit of any script counts: Unicode gives each
+// script its ten in one row (chapter 4.6).
+func digitValue(r rune) rune {
+	for _, t := range unicode.Nd.R16 {
+		if r >= rune(t.Lo) && r <= rune(t.Hi) {
+			return (r - rune(t.Lo)) % 10
+		}
+	}
+	for _, t := range unicode.Nd.R32 {
+		if r >= rune(t.Lo) && r <= rune(t.Hi) {
+			return (r - rune(t.Lo)) % 10
+		}
+	}
+	return 0
 }
 
 var (
@@ -49,6 +73,9 @@ var (
 	dropsIt       = lazily(`^(算了|不用了|不用|没事了?|不查了|不用查了|不需要了?|不想查了|nevermind|forgetit|nothanks|no|stop|skip)(吧|谢谢|thanks)?$`)
 	asksSomething = lazily(`[?？]|吗$|呢$|如何|怎么|怎样|什么|多少|哪里|哪个|为什么|是否|可以.*么|^(how|what|when|where|why|which|who|can|could|do|does|is|are|will|should|may)\b`)
 
+	// A proof without digits that is called by its name.
+	namedProof = lazily(`(姓名|名字|收货人|我叫|\b(?:last |first |sur|my )?name)\s*(?:是|为|叫|is|:|：)?\s*(\p{Han}[\p{Han}·]{1,7}|[a-z][a-z'-]+(?: [a-z][a-z'-]+){0,2})\s*(?:[,，。.!！?？;；]|$)`)
+
 	// What stands before a proof: "my phone ends with".
 	leadIn = lazily(`^\s*((好的?|嗯|那|就|ok|okay|sure|yes|well)[,，。.\s]*)*(我的?|收货人?的?|预留的?|下单的?|订单的?|的|my|the|it'?s?|i'?m|i am)?\s*(手机号?码?|电话号?码?|号码|尾号|后四位|末四位|姓名|名字|名|邮箱|邮件|邮编|验证码?|验证信息|校验码|密码|口令|收货人|last name|first name|surname|name|phone( number)?|mobile( number)?|e-?mail( address)?|zip( code)?|post ?code|code|pin|verifier|password|last (four|4)( digits)?)?(的?(尾号|后四位|末四位))?\s*(是|为|叫|:|：|=|ends (with|in)|ending (with|in)|is|are|was)?\s*[:：]?\s*`)
 )
@@ -75,8 +102,8 @@ func orderID(q string, wanted bool) string {
 	lower := strings.ToLower(q)
 	about := orderWord.MatchString(otherOrder.ReplaceAllString(lower, ""))
 	best, bestRank := "", 0
-	for _, at := range idToken.FindAllStringIndex(q, -1) {
-		word, before, after := q[at[0]:at[1]], q[:at[0]], q[at[1]:]
+	for _, at := range idToken.FindAllStringIndex(q, maxWords) {
+		word, before, after := orderPath.ReplaceAllString(q[at[0]:at[1]], ""), near(q[:at[0]], -1), near(q[at[1]:], 1)
 		if rank := idRank(word, before, after, about, wanted); rank > bestRank {
 			best, bestRank = word, rank
 		}
@@ -84,8 +111,27 @@ func orderID(q string, wanted bool) string {
 	return best
 }
 
-// maxOrderID bounds the characters of an order's id.
-const maxOrderID = 64
+// near is the part of s that may say what a word at its end (side < 0) or at
+// its beginning is. Looking at all of s for each word took seconds for a
+// message of nothing but numbers.
+func near(s string, side int) string {
+	const bytes = 120 // forty Han characters: longer than any phrase of the patterns
+	if len(s) <= bytes {
+		return s
+	}
+	if side < 0 {
+		return "…" + strings.ToValidUTF8(s[len(s)-bytes:], "")
+	}
+	return strings.ToValidUTF8(s[:bytes], "") + "…"
+}
+
+const (
+	maxOrderID = 64  // characters of an order's id
+	maxWords   = 100 // words that are looked at: who writes more numbers asks about something else
+)
+
+// orderPath is how some write an id: "order/1234".
+var orderPath = lazily(`^(?i:orders?)/`)
 
 // idRank tells how surely a word is an order's id: 0 is not at all.
 func idRank(word, before, after string, about, wanted bool) int {
@@ -103,6 +149,8 @@ func idRank(word, before, after string, about, wanted bool) int {
 	switch {
 	case digits == 0 || len(word) > maxOrderID:
 		return 0
+	case strings.Contains(word, "/") && letters > 0 && strings.ContainsFunc(word[:strings.LastIndexByte(word, '/')], unicode.IsLetter):
+		return 0 // a path
 	case strings.HasSuffix(before, "@") || strings.HasPrefix(after, "@") || strings.HasSuffix(before, "/") || strings.HasPrefix(after, "://"):
 		return 0 // of an address
 	case strongMark.MatchString(before):
@@ -133,12 +181,22 @@ func idRank(word, before, after string, about, wanted bool) int {
 // digit or an '@'.
 var answerToken = lazily(`[A-Za-z0-9@._+-]*[0-9@][A-Za-z0-9@._+-]*`)
 
-func answerTokens(q string) (out []string) {
-	for _, w := range answerToken.FindAllString(q, -1) {
-		w = strings.Trim(w, ".-_+")
-		if len(w) >= 3 {
-			out = append(out, w)
+// answerTokens returns all words of a message that may be a proof, without
+// those that name the order, and the one that counts as its answer: what is
+// called a proof, or else the last. It is one, since a message is one attempt:
+// with all of them, five attempts were as many guesses as the words in five
+// messages.
+func answerTokens(q, key string) (answer string, all []string) {
+	called := false
+	for _, at := range answerToken.FindAllStringIndex(q, maxWords) {
+		w := strings.Trim(q[at[0]:at[1]], ".-_+")
+		if len(w) < 3 || kb.OrderKey(w) == key {
+			continue
+		}
+		all = append(all, w)
+		if c := proofMark.MatchString(near(q[:at[0]], -1)); c || !called {
+			answer, called = w, c
 		}
 	}
-	return out
+	return answer, all
 }
