@@ -95,7 +95,14 @@ func TestATextThatIsRefusedKeepsNobodyWaitingAndIsNotAskedAgain(t *testing.T) {
 			if rep := w.pass(x); rep.Changed() || w.model.asked() != 0 {
 				t.Errorf("again: %+v", rep)
 			}
-			s := NewSearcher(w.store, w.model, Config{}, nil, nil)
+			s := NewSearcher(w.store, w.model, Config{}, x, nil)
+			if got := nearest(t, s, all[1], 40); len(got) != 37 {
+				t.Errorf("%d found, want the 37 with a vector", len(got))
+			}
+			w.model.asked()
+			if rep := w.pass(x); rep.Changed() || w.model.asked() != 0 {
+				t.Errorf("after a search: %+v", rep)
+			}
 			cs, err := s.Cosines(t.Context(), all[1], []kb.ChunkID{1, 2})
 			if err != nil || cs[0] == cs[0] || cs[1] < 0.5 { //nolint:staticcheck // NaN
 				t.Errorf("cosines %v, %v; want none and a high one", cs, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -55,6 +56,9 @@ func (s *Searcher) Memory() int64 {
 // outside, it finds none: reading all of them for each question would cost more
 // than it brings, and Cosines still places what was found by words.
 func (s *Searcher) Nearest(ctx context.Context, text string, k int) ([]vector.Near, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
 	q, st, err := s.begin(ctx, text)
 	if err != nil {
 		return nil, err
@@ -118,6 +122,9 @@ func (s *Searcher) begin(ctx context.Context, text string) (q *question, st *sta
 // Cosines returns the cosine of each of ids to the question; NaN for a chunk
 // that has no vector.
 func (s *Searcher) Cosines(ctx context.Context, text string, ids []kb.ChunkID) ([]float32, error) {
+	if strings.TrimSpace(text) == "" {
+		return slices.Repeat([]float32{float32(math.NaN())}, len(ids)), nil
+	}
 	q, st, err := s.begin(ctx, text)
 	if err != nil {
 		return nil, err

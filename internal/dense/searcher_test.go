@@ -185,6 +185,17 @@ func TestAModelThatFailsIsAnErrorOfThisQuestionOnly(t *testing.T) {
 	}
 }
 
+func TestABlankQuestionFindsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := NewSearcher(w.store, w.model, Config{}, nil, nil)
+	near, err := s.Nearest(t.Context(), " \n", 3)
+	cs, err2 := s.Cosines(t.Context(), "", []kb.ChunkID{1})
+	if err != nil || err2 != nil || near != nil || len(cs) != 1 || !math.IsNaN(float64(cs[0])) || w.model.asked() != 0 {
+		t.Errorf("%v %v, %v %v", near, err, cs, err2)
+	}
+}
+
 func TestQuestionsAreForgottenInTheOrderOfTheirUse(t *testing.T) {
 	t.Parallel()
 	var q questions
