@@ -3,6 +3,7 @@ package logvfs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,7 @@ func TestABusyTenantCanBeDeleted(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
 		var wg sync.WaitGroup
-		ended := 0
+		var ended atomic.Int32
 		for range 3 {
 			db, err := Open(context.Background(), objstoretest.NewMeter(b, rtt), tenant, Config{})
 			if err != nil {
@@ -32,7 +33,7 @@ func TestABusyTenantCanBeDeleted(t *testing.T) {
 				wg.Go(func() {
 					for ctx.Err() == nil {
 						if err := db.Commit(ctx, "", exec("UPDATE counter SET v = v + 1")); err != nil {
-							ended++
+							ended.Add(1)
 							return
 						}
 					}
@@ -61,8 +62,8 @@ func TestABusyTenantCanBeDeleted(t *testing.T) {
 		time.Sleep(time.Second)
 		stop()
 		wg.Wait()
-		if ended != 12 {
-			t.Errorf("%d of 12 writers were told that the tenant is gone", ended)
+		if ended.Load() != 12 {
+			t.Errorf("%d of 12 writers were told that the tenant is gone", ended.Load())
 		}
 	})
 }
