@@ -8,10 +8,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/eino-qa/eino-qa/internal/evaluate"
+	"github.com/eino-qa/eino-qa/internal/retrieve"
 )
 
 var update = flag.Bool("update", false, "write testdata/scores.txt anew")
@@ -54,6 +56,7 @@ func TestOwnSetsDoNotRegress(t *testing.T) {
 		fmt.Fprintf(&got, "%s %s answered %.4f refused %.4f\n", name, s,
 			float64(answered)/float64(len(set.Queries)), float64(refused)/float64(len(no)))
 	}
+	got.WriteString(small(t))
 	path := filepath.Join("testdata", "scores.txt")
 	if *update {
 		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
@@ -65,6 +68,58 @@ func TestOwnSetsDoNotRegress(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, got.String(), string(want))
+}
+
+// small measures the small knowledge bases that no weight was learned from: the
+// shares of questions answered, with the right quote among the first three, and
+// refused, and what is kept when nine of ten are refused.
+func small(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "refusal", "judge", "*.txt"))
+	if err != nil || len(files) < 8 {
+		t.Fatalf("%d knowledge bases, %v", len(files), err)
+	}
+	var yes, no []float64
+	answered, right, refused := 0.0, 0.0, 0.0
+	for _, f := range files {
+		base, err := evaluate.LoadSmall(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := base.Memory(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range base.Answered {
+			r, err := m.Retriever().Retrieve(t.Context(), q.Text, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			yes = append(yes, r.Answerable)
+			if r.Answers() {
+				answered++
+			} else {
+				t.Logf("%s: not answered: %s", base.Name, q.Text)
+			}
+			if slices.ContainsFunc(r.Quotes, func(x retrieve.Quote) bool { return evaluate.Holds(r.Text(x), q.Answers) }) {
+				right++
+			}
+		}
+		for _, q := range base.Unanswered {
+			r, err := m.Retriever().Retrieve(t.Context(), q, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			no = append(no, r.Answerable)
+			if !r.Answers() {
+				refused++
+			} else {
+				t.Logf("%s: should be refused: %s", base.Name, q)
+			}
+		}
+	}
+	n := float64(len(yes))
+	return fmt.Sprintf("small answered %.4f right@3 %.4f refused %.4f kept@90 %.4f\n", answered/n, right/n, refused/float64(len(no)), evaluate.Kept(yes, no, 0.9))
 }
 
 // compare fails where a number of got is below the one at its place in want.

@@ -33,7 +33,10 @@ func (m *Memory) Ingest(_ context.Context, _ string, docs []Document) error {
 	for _, d := range docs {
 		first := kb.ChunkID(len(all) + 1)
 		for i, c := range split(d) {
-			c.ID, c.Document, c.Ordinal, c.Title = kb.ChunkID(len(all)+1), kb.DocumentID(d.ID), i, d.Title
+			c.ID, c.Document, c.Ordinal = kb.ChunkID(len(all)+1), kb.DocumentID(d.ID), i
+			if d.Title != "" {
+				c.Title = d.Title
+			}
 			all = append(all, c)
 			m.store.chunks[c.ID] = c
 		}

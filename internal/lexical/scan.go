@@ -207,8 +207,8 @@ func humps(raw string, start int, s sink) {
 		if !isUpper(raw[i]) || isDigit(raw[i-1]) {
 			continue
 		}
-		// getName → get Name; HTTPServer → HTTP Server, but APIs stays.
-		if !isUpper(raw[i-1]) || i+2 < len(raw) && isLower(raw[i+1]) && isLower(raw[i+2]) {
+		// getName → get Name; HTTPServer → HTTP Server, but APIs, mRNA and iOS stay.
+		if !isUpper(raw[i-1]) && i > 1 && i+1 < len(raw) && isLower(raw[i+1]) || isUpper(raw[i-1]) && i+2 < len(raw) && isLower(raw[i+1]) && isLower(raw[i+2]) {
 			s.word(raw[from:i], start+from, start+i)
 			from = i
 		}

@@ -2,38 +2,75 @@ package retrieve
 
 import (
 	"math"
+
+	"github.com/eino-qa/eino-qa/internal/lexical"
 )
 
 // Signals of the decision to answer.
 const (
-	sBias       = iota
-	sCover      // best sentence: share of the question's terms
-	sPassage    // best passage with title: share of the question's terms
-	sGap        // between the two best passages
-	sStrength   // BM25 of the best passage, of the highest possible
-	sKnown      // share of the question's terms that are in the index at all
-	sNear       // best sentence: share near the asking phrase
-	sCommon     // best sentence: longest common substring
-	sType       // best sentence: kind agrees
-	sContext    // best sentence with neighbours and title
-	sMargin     // best sentence score to the next
-	sPair       // smallest: share of pairs (bigrams) covered
-	sScore      // of the best sentence
-	sMissing    // heaviest pair or word that the best passage lacks
-	sFocus      // best sentence: share of what the title does not have
-	sStrong     // best passage: share of pairs and words
-	sStand      // best passage's BM25 above the mean of the next nine
-	sSquare     // sPassage squared
-	sClause     // best sentence: best clause
-	sRelated    // best sentence: words for the relation
-	sKind       // best sentence: something of the kind asked for, when a kind is
-	sTotalCover // of the first three quotes together
+	sBias        = iota
+	sCover       // best sentence: share of the question's terms
+	sPassage     // best passage with title: share of the question's terms
+	sGap         // between the two best passages
+	sStrength    // BM25 of the best passage, of the highest possible
+	sKnown       // share of the question's terms that are in the index at all
+	sNear        // best sentence: share near the asking phrase
+	sCommon      // best sentence: longest common substring
+	sType        // best sentence: kind agrees
+	sContext     // best sentence with neighbours and title
+	sMargin      // best sentence score to the next
+	sPair        // smallest: share of pairs (bigrams) covered
+	sScore       // of the best sentence
+	sMissing     // heaviest pair or word that the best passage lacks
+	sFocus       // best sentence: share of what the title does not have
+	sStrong      // best passage: share of pairs and words
+	sStand       // best passage's BM25 above the mean of the next nine
+	sSquare      // sPassage squared
+	sClause      // best sentence: best clause
+	sRelated     // best sentence: words for the relation
+	sKind        // best sentence: something of the kind asked for, when a kind is
+	sTotalCover  // of the first three quotes together
+	sLackBest    // units the best sentence with its headings lacks
+	sLackAround  // the same with the sentences beside it
+	sLackPassage // units the best sentence's passage lacks
+	sLackIndex   // units no chunk has
+	sRunBest     // heaviest run of units, as sLackBest
+	sRunPassage  // heaviest run of units, as sLackPassage
+	sRunIndex    // heaviest run of units that no chunk has
+	sYesLack     // sLackBest if asked whether
+	sYesRun      // sRunPassage if asked whether
+	sPrice       // asked for a price: whether the best sentence states one
+	sPriceLack   // asked for a price: units the sentence lacks
+	sSmall       // the fewer chunks there are
+	sKindLack    // sLackBest if asked for something of a kind
 	signals
 )
 
+// answerableThreshold is "more likely than not": the decision is calibrated. On
+// small knowledge bases it answers nine of ten questions and refuses nearly as
+// many of those that have no answer (docs/quality.md).
+const answerableThreshold = 0.5
+
+// smallDocs is where a knowledge base is half small, in chunks: a dozen pages
+// of help. Set by hand between the sets of 20 chunks and those of 300.
+const smallDocs = 50
+
+// decision is what the decision to answer rests on: the signals, and again
+// times sSmall. In a small knowledge base every word is rare, so that scores
+// tell little and words that are missing tell much; how much of each is learned.
+type decision [2 * signals]float32
+
 func logistic(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
 
-// signals fills what the decision to answer rests on.
+// decide fills what the decision to answer rests on.
+func (t *Trace) decide() (d decision) {
+	x := t.signals()
+	for i, v := range x {
+		d[i], d[signals+i] = v, v*x[sSmall]
+	}
+	return d
+}
+
 func (t *Trace) signals() [signals]float32 {
 	var x [signals]float32
 	x[sBias] = 1
@@ -91,6 +128,7 @@ func (t *Trace) signals() [signals]float32 {
 	if k := t.question.kind; k != Other && k != Thing && k != Yes {
 		x[sKind] = flag(x[sType] > 0) - 0.5
 	}
+	t.lacks(&x, best)
 	x[sTotalCover] = share(sum(g.w, best.terms|t.passages[best.passage].title|t.around(best)), g.total)
 	return x
 }
@@ -98,6 +136,68 @@ func (t *Trace) signals() [signals]float32 {
 // lead is how far first is ahead of other, 1 at most. What a model put first
 // may have next to no BM25: it then counts as behind by no more than its all.
 func lead(other, first float32) float32 { return max(-1, 1-share(other, first)) }
+
+// maxRun is the weight from which on a run of missing units counts in full:
+// three characters are a name.
+const maxRun = 3
+
+// vetoed is the most confidence where the best sentence cannot be the answer,
+// whatever words it shares with the question: it is below answerableThreshold
+// and may still be shown as related.
+const vetoed = 0.45
+
+// confidence is how likely the quotes answer the question, 0 to 1.
+func (t *Trace) confidence() float32 {
+	c := logistic(dot(answerWeights[:], t.answer[:]))
+	best, _ := t.bestSentence()
+	if best == nil || c <= vetoed {
+		return c
+	}
+	said := lexical.Fold(t.passages[best.passage].chunk.Prefix + " " + t.passages[best.passage].chunk.Text[best.Start:best.End])
+	if q := t.question.Text; asksPrice(q) && !hasPrice(said) || asksNumber(q) && !hasLongNumber(said) || t.answer[sRunIndex] >= unknownRun {
+		return vetoed
+	}
+	return c
+}
+
+// unknownRun is a run of two Han characters or a word of which nothing is in
+// the knowledge base: what is asked about is not there.
+const unknownRun = 2.0 / maxRun
+
+// lacks fills the signals about what the question names and the text lacks.
+func (t *Trace) lacks(x *[signals]float32, best *sentence) {
+	us := t.question.units(t.stats.Terms)
+	p := &t.passages[best.passage]
+	head := lexical.Fold(p.chunk.Title + "\n" + p.chunk.Heading + "\n" + p.chunk.Prefix)
+	own := lexical.Fold(p.chunk.Text[best.Start:best.End])
+	asked := t.question.asked
+	var index uint64
+	for i, s := range t.stats.Terms {
+		if s.DF > 0 {
+			index |= 1 << i
+		}
+	}
+	relBest := asked.in(head + "\n" + own)
+	relAll := asked.in(head + "\n" + lexical.Fold(p.chunk.Text))
+	x[sLackBest], x[sRunBest] = lack(us, best.terms|p.title, relBest)
+	x[sLackAround], _ = lack(us, best.terms|p.title|t.around(best), relBest)
+	x[sLackPassage], x[sRunPassage] = lack(us, p.text|p.title, relAll)
+	x[sLackIndex], x[sRunIndex] = lack(us, index, relAll)
+	for _, f := range [...]int{sRunBest, sRunPassage, sRunIndex} {
+		x[f] = min(1, x[f]/maxRun)
+	}
+	if t.question.kind == Yes {
+		x[sYesLack], x[sYesRun] = x[sLackBest], x[sRunPassage]
+	}
+	if asksPrice(t.question.Text) {
+		x[sPrice] = flag(hasPrice(own)) - 0.5
+		x[sPriceLack] = x[sLackBest]
+	}
+	x[sSmall] = smallDocs / (smallDocs + float32(t.stats.Docs))
+	if t.question.kind != Other && t.question.kind != Yes {
+		x[sKindLack] = x[sLackBest]
+	}
+}
 
 // around returns the terms of the sentences beside s.
 func (t *Trace) around(s *sentence) uint64 {

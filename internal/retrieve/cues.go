@@ -104,10 +104,41 @@ func look(runes []rune, question string) cues {
 		}
 	}
 	c.pronoun = len(runes) > 1 && strings.ContainsRune("其他她它该此这那", runes[0])
-	if hasLatin(runes) {
-		c.english(string(runes))
-	}
 	return c
+}
+
+// add counts the cues of a further clause.
+func (c *cues) add(o cues, first bool) {
+	c.times += o.times
+	c.numbers += o.numbers
+	c.places += o.places
+	c.persons += o.persons
+	c.reasons += o.reasons
+	c.methods += o.methods
+	c.lists += o.lists
+	c.names += o.names
+	c.people += o.people
+	c.foreign += o.foreign
+	c.asks = c.asks || o.asks
+	c.pronoun = c.pronoun || first && o.pronoun
+}
+
+// of returns how many cues there are of what a kind of question asks for,
+// those that a clause can be told by.
+func (c *cues) of(k Kind) int {
+	switch k {
+	case Time:
+		return c.times
+	case Quantity:
+		return c.numbers
+	case Place:
+		return c.places
+	case Person:
+		return c.people
+	case Reason:
+		return c.reasons
+	}
+	return 0
 }
 
 // year reports a number of four digits between 1000 and 2199.

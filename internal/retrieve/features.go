@@ -3,6 +3,7 @@ package retrieve
 import (
 	"math"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/chunk"
@@ -71,21 +72,29 @@ const (
 	fUnit   // 多少公里: a number before 公里
 	fNoTime // kind asked for, but nothing of it there
 	fNoNumber
-	fFocus   // fLocal over the terms that title and heading do not have
-	fPairs   // neighbours in the question that are neighbours here
-	fClause  // best share within one clause
-	fRelated // words for the relation asked about
-	fDefines // asked what something is: begins with it and says so
-	fDefHead // asked what something is: first sentence of the document
-	fStart   // begins with a term of the question
-	fRare    // has the term that fewest candidates have
-	fAgree   // kind agrees, by the share near the asking phrase
-	fNoun    // a character of what follows the asking phrase ends a new word
-	fStrong  // fLocal over pairs and words, without single characters
-	fRuns    // common substrings, long ones counting more
-	fStrongC // fCover over pairs and words
-	fPeople  // asked for a person, and there is what looks like a new name
-	fForeign // asked for a person or a place: a new name written by sound
+	fFocus      // fLocal over the terms that title and heading do not have
+	fPairs      // neighbours in the question that are neighbours here
+	fClause     // best share within one clause
+	fRelated    // words for the relation asked about
+	fDefines    // asked what something is: begins with it and says so
+	fDefHead    // asked what something is: first sentence of the document
+	fStart      // begins with a term of the question
+	fRare       // has the term that fewest candidates have
+	fAgree      // kind agrees, by the share near the asking phrase
+	fNoun       // a character of what follows the asking phrase ends a new word
+	fStrong     // fLocal over pairs and words, without single characters
+	fRuns       // common substrings, long ones counting more
+	fStrongC    // fCover over pairs and words
+	fPeople     // asked for a person, and there is what looks like a new name
+	fForeign    // asked for a person or a place: a new name written by sound
+	fTyped      // most of what stands beside the asking phrase in a clause with something of its kind
+	fTypedCover // the same with all terms
+	fLocated    // asked where: says 位于 and the like
+	fProfile    // asked for what a profile begins with: first sentence of the document
+	fAllRelated // every relation asked about has a word
+	fAbout      // asked for a relation: head of the document
+	fKindPrev   // kind agrees, and the sentence before has most of the question
+
 	features
 )
 
@@ -249,8 +258,10 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	own := within(p.matches, s.Span)
 	x[fPairs] = share(g.pairs(own), g.total)
 	x[fClause] = share(bestClause(p.chunk.Text, s.Span, own, g.w), g.total)
-	if q.asked != 0 {
-		x[fRelated] = answersRelation(q.asked, string(runes))
+	if !q.asked.empty() {
+		found := q.asked.in(string(runes))
+		x[fRelated] = float32(found.count()) / float32(q.asked.count())
+		x[fAllRelated] = flag(found == q.asked)
 	}
 	starts := len(own) > 0 && int(own[0].Start)-s.Start <= 6
 	x[fStart] = flag(starts)
@@ -262,8 +273,15 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
 	x[fNew] = novelty(p, s, len(runes))
 	x[fDense] = cover / (0.5 + float32(len(runes))/80)
-	s.cues = look(runes, q.Text)
+	s.cues = q.clauses(p, s, own, g, runes)
 	c := s.cues
+	if q.kind == Place {
+		x[fLocated] = flag(located(string(runes)))
+	}
+	if p.chunk.Ordinal == 0 && i == p.from {
+		x[fProfile] = flag(q.profile)
+		x[fAbout] = flag(!q.asked.empty())
+	}
 	x[fAsks] = flag(c.asks)
 	x[fPronoun] = flag(c.pronoun) * x[fPrev]
 	if q.after != "" {
@@ -285,5 +303,53 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fThing] = flag(q.kind == Thing) * level(c.names)
 	for f := fTime; f <= fThing; f++ {
 		x[fAgree] += x[f] * x[fNear]
+		x[fKindPrev] += x[f] * x[fPrev]
 	}
+}
+
+// clauses reads the cues of a sentence clause by clause and fills the features
+// that want the answer and what is asked in the same one.
+func (q *question) clauses(p *passage, s *sentence, ms []lexical.Match, g weigher, runes []rune) cues {
+	var all cues
+	text := p.chunk.Text[s.Start:s.End]
+	from, r, at := 0, 0, 0 // first rune of the clause, this rune, next match
+	flush := func(to, end int) {
+		if to == from {
+			return
+		}
+		c := look(runes[from:to], q.Text)
+		var set uint64
+		for at < len(ms) && int(ms[at].End) <= s.Start+end {
+			set |= 1 << ms[at].Term
+			at++
+		}
+		if n := c.of(q.kind); n > 0 {
+			s.x[fTyped] = max(s.x[fTyped], level(n)*share(sum(g.near, set), g.nearby))
+			s.x[fTypedCover] = max(s.x[fTypedCover], level(n)*share(sum(g.w, set), g.total))
+		}
+		all.add(c, from == 0)
+		from = to
+	}
+	for i, c := range text {
+		r++
+		switch c {
+		case '，', ',', '；', ';', '：', ':', '。', '（', '）', '(', ')':
+			flush(r, i)
+		}
+	}
+	flush(r, len(text))
+	if hasLatin(runes) {
+		all.english(string(runes))
+	}
+	return all
+}
+
+// located reports a folded sentence that says where something is.
+func located(s string) bool {
+	for _, w := range [...]string{"位于", "地处", "坐落", "座落", "位处", "设于", "设在", "所在地", "地址", "境内", "located", "lies ", "situated", "address"} {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
 }

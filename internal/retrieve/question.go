@@ -34,14 +34,20 @@ type asking struct {
 
 var askings = [...]asking{
 	{"为什么", Reason},
+	{"原因为何", Reason},
+	{"理由为何", Reason},
+	{"目的为何", Reason},
+	{"时间为何", Time},
+	{"地点为何", Place},
+	{"为何?", Thing}, // 其首都为何: what, not why
 	{"为何", Reason},
+	{"何以", Reason},
 	{"为甚么", Reason},
 	{"什么原因", Reason},
 	{"怎么会", Reason},
 	{"何故", Reason},
 	{"因何", Reason},
 	{"原因是什么", Reason},
-	{"原因为何", Reason},
 	{"因为什么", Reason},
 	{"什么时候", Time},
 	{"何时", Time},
@@ -69,6 +75,14 @@ var askings = [...]asking{
 	{"什么朝代", Time},
 	{"哪几年", Time},
 	{"几世纪", Time},
+	{"西元几年", Time},
+	{"公元几年", Time},
+	{"民国几年", Time},
+	{"于几年", Time},
+	{"在几年", Time},
+	{"哪一日", Time},
+	{"几日", Time},
+	{"何月", Time},
 	{"多少年的时候", Time},
 	{"日期", Time},
 	{"时间是", Time},
@@ -113,6 +127,18 @@ var askings = [...]asking{
 	{"哪一个国家", Place},
 	{"什么国家", Place},
 	{"哪个区", Place},
+	{"何国", Place},
+	{"何省", Place},
+	{"哪一省", Place},
+	{"哪省", Place},
+	{"哪个州", Place},
+	{"哪一州", Place},
+	{"哪个县", Place},
+	{"哪一县", Place},
+	{"哪个市", Place},
+	{"哪座岛", Place},
+	{"哪一洲", Place},
+	{"哪个洲", Place},
 	{"哪一地区", Place},
 	{"哪一个城市", Place},
 	{"谁", Person},
@@ -147,6 +173,7 @@ var askings = [...]asking{
 	{"哪个", Thing},
 	{"哪种", Thing},
 	{"何种", Thing},
+	{"何者", Thing},
 	{"哪", Thing},
 	{"何", Thing},
 	{"how many", Quantity},
@@ -192,19 +219,27 @@ var askings = [...]asking{
 	{"do you ", Yes},
 	{"is it ", Yes},
 	{"is there ", Yes},
+	{"do i ", Yes},
+	{"are ", Yes},
+	{"is ", Yes},
+	{"can ", Yes},
+	{"do ", Yes},
+	{"may ", Yes},
+	{"吗", Yes},
 }
 
 // question is what the scorers know of a question.
 type question struct {
 	lexical.Query
-	kind   Kind
-	at     int       // where the asking phrase begins in Text; −1 without one
-	end    int       // where it ends
-	after  string    // up to two characters behind it: 多少公里 → 公里
-	near   []float32 // by term: 1 beside the asking phrase, falling to 0
-	asked  uint64    // relations it names
-	define bool      // asks what its topic is
-	runes  []rune    // Text without the asking phrase
+	kind    Kind
+	at      int         // where the asking phrase begins in Text; −1 without one
+	end     int         // where it ends
+	after   string      // up to two characters behind it: 多少公里 → 公里
+	near    []float32   // by term: 1 beside the asking phrase, falling to 0
+	asked   relationSet // that it names
+	profile bool        // asks for what the first sentence of an article is about
+	define  bool        // asks what its topic is
+	runes   []rune      // Text without the asking phrase
 }
 
 func understand(q lexical.Query) question {
@@ -222,8 +257,12 @@ func understand(q lexical.Query) question {
 	} else {
 		out.runes = []rune(q.Text[:out.at] + "\x00" + q.Text[out.end:])
 		out.after = firstRunes(q.Text[out.end:], 2)
+		if out.kind == Thing {
+			out.after = firstRunes(strings.TrimLeft(q.Text[out.end:], measures), 2)
+		}
 	}
 	out.asked = related(q.Text)
+	out.profile = !out.asked.empty() && out.asked.meets(related(profiled)) || out.kind == Place && strings.HasPrefix(q.Text[out.end:], "?")
 	out.define = definition(q.Text)
 	out.near = make([]float32, len(q.Terms))
 	for i, t := range q.Terms {
@@ -231,6 +270,12 @@ func understand(q lexical.Query) question {
 	}
 	return out
 }
+
+// measures stand between 哪 and what is asked for.
+const measures = "一个间家所支座条位种部本首项场次只名款篇届类份段张座栋颗"
+
+// profiled has a word of each relation that first sentences are about.
+const profiled = "出生 别名 职业 位于 属于 国籍 成立 性质 业务"
 
 // definition reports questions for what something or who somebody is.
 func definition(text string) bool {

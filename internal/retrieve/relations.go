@@ -1,6 +1,9 @@
 package retrieve
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // relations are groups of words for the same relation between a topic and an
 // answer: a question that uses one is often answered with another. They are
@@ -56,15 +59,63 @@ var relations = [...][]string{
 	{"注册", "开户", "开通", "申请", "register", "sign up", "apply"},
 	{"安装", "部署", "配置", "设置", "install", "setup", "configure", "deploy"},
 	{"报错", "错误", "失败", "异常", "error", "fail", "failed"},
+	{"为食", "吃什么", "食物", "食性", "捕食", "吃", "主食", "觅食", "eat", "diet", "feed"},
+	{"习性", "生活方式", "栖息", "生活在", "活动", "夜行", "居", "habit"},
+	{"用途", "价值", "可作", "可供", "食用", "药用", "用作", "用于", "制造", "use"},
+	{"国籍", "哪国人", "国人", "哪个国家的人", "籍", "nationality"},
+	{"代表作", "名作", "主要作品", "著有", "代表作品", "《", "works"},
+	{"性质", "类型", "属性", "种类", "一种", "类", "型", "kind of", "type"},
+	{"主角", "主人公", "讲述", "描述", "故事", "饰", "character"},
+	{"条件", "要求", "必须", "需要", "符合", "资格", "须", "require", "must", "need"},
+	{"容纳", "座位", "容量", "规模", "可容", "capacity", "seats"},
+	{"优势", "优点", "好处", "有利", "方便", "advantage", "benefit"},
+	{"缺点", "弊端", "不足", "缺陷", "问题", "disadvantage", "drawback"},
+	{"内容", "讲述", "描写", "记载", "叙述", "记录", "about"},
+	{"连接", "起点", "终点", "往来", "来往", "起于", "止于", "通往", "connect"},
+	{"外形", "长相", "形状", "外貌", "体型", "呈", "形", "shape", "looks"},
+	{"成绩", "战绩", "名次", "排名", "冠军", "亚军", "第", "rank", "result"},
+	{"速度", "时速", "每小时", "speed", "per hour"},
+	{"温度", "气温", "摄氏", "°", "℃", "temperature", "degrees"},
+	{"重量", "体重", "公斤", "千克", "吨", "weight", "weigh", "kilogram", "pound"},
+	{"语言", "方言", "官方语", "话", "language", "speak"},
+	{"宗教", "信仰", "信奉", "教", "religion"},
+	{"民族", "族", "ethnic"},
+	{"气候", "降雨", "季风", "雨量", "climate"},
+	{"经济", "产业", "农业", "工业", "出口", "economy", "industry"},
+	{"票房", "销量", "收视", "万张", "卖出", "sold", "sales"},
+	{"改编", "原著", "根据", "改编自", "adapted", "based on"},
+	{"评价", "评论", "认为", "称赞", "批评", "好评", "review", "criticized", "praised"},
+	{"罪名", "判处", "被判", "入狱", "逮捕", "徒刑", "罪", "convicted", "sentenced", "arrested"},
+	{"业务", "经营", "从事", "生产", "制造", "主营", "business", "produces", "makes"},
+	{"总部", "本部", "headquarter"},
+	{"口号", "标语", "校训", "座右铭", "motto", "slogan"},
+	{"继承", "接任", "继任", "接替", "即位", "继位", "succeeded", "successor"},
+	{"任务", "职责", "负责", "responsible", "duty", "task"},
+	{"症状", "表现为", "疼痛", "发热", "symptom"},
+	{"治疗", "疗法", "手术", "药", "treat", "therapy", "cure"},
+	{"营业时间", "开放时间", "几点", "开门", "关门", "营业", "opening hours", "open", "close"},
+	{"送达", "多久能到", "几天能到", "配送", "送货", "寄送", "快递", "物流", "承运", "delivery", "deliver", "shipping", "arrive"},
+	{"优惠", "折扣", "打折", "减免", "立减", "便宜", "折", "减", "discount", "off"},
+	{"押金", "保证金", "预付", "deposit"},
+	{"预约", "预订", "预定", "book", "reserve", "reservation"},
+	{"型号", "规格", "尺寸", "大小", "size", "measure", "model"},
 }
 
+// relationSet is a set of relations.
+type relationSet [2]uint64
+
+func (r *relationSet) add(i int)               { r[i/64] |= 1 << (i % 64) }
+func (r relationSet) has(i int) bool           { return r[i/64]>>(i%64)&1 == 1 }
+func (r relationSet) empty() bool              { return r == relationSet{} }
+func (r relationSet) count() int               { return bits.OnesCount64(r[0]) + bits.OnesCount64(r[1]) }
+func (r relationSet) meets(o relationSet) bool { return r[0]&o[0]|r[1]&o[1] != 0 }
+
 // related is the set of relations whose words occur in a folded text.
-func related(text string) uint64 {
-	var set uint64
+func related(text string) (set relationSet) {
 	for i, words := range relations {
 		for _, w := range words {
 			if len(w) > 3 && strings.Contains(text, w) { // a single character is too common to ask with
-				set |= 1 << i
+				set.add(i)
 				break
 			}
 		}
@@ -72,21 +123,78 @@ func related(text string) uint64 {
 	return set
 }
 
-// answersRelation returns the share of the relations in asked that text has a
-// word of.
-func answersRelation(asked uint64, text string) float32 {
-	n, hit := 0, 0
+// in returns the relations of r that a folded text has a word of.
+func (r relationSet) in(text string) (set relationSet) {
 	for i, words := range relations {
-		if asked>>i&1 == 0 {
+		if !r.has(i) {
 			continue
 		}
-		n++
 		for _, w := range words {
 			if strings.Contains(text, w) {
-				hit++
+				set.add(i)
 				break
 			}
 		}
 	}
-	return share(float32(hit), float32(n))
+	return set
+}
+
+// asksPrice reports a folded question for what something costs.
+func asksPrice(text string) bool {
+	for _, w := range [...]string{"多少钱", "几块钱", "几元", "多少元", "多少块", "价格", "价钱", "收费", "费用", "费多少", "怎么卖", "贵吗", "售价", "票价",
+		"how much is", "how much are", "how much does", "how much do ", "how much for", "how much it cost", "price", " cost", "fee ", "fees", "fee?", "charge for"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasPrice reports an amount of money in a folded text, or that there is none
+// to pay.
+func hasPrice(text string) bool {
+	for _, w := range [...]string{"免费", "不收", "无需付", "free", "no charge", "at no cost", "$", "€", "£", "¥", "usd", "eur", "cny", "rmb", "dollar", "euro", "cents"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	runes := []rune(text)
+	for i, r := range runes {
+		if strings.ContainsRune("元块角圆", r) && i > 0 {
+			j := i - 1
+			for j > 0 && runes[j] == ' ' {
+				j--
+			}
+			if isNumeral(runes[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// asksNumber reports a folded question for a number to call.
+func asksNumber(text string) bool {
+	for _, w := range [...]string{"电话", "手机号", "热线", "号码", "phone number", "telephone", "hotline"} {
+		if i := strings.Index(text, w); i >= 0 && (strings.Contains(text, "多少") || strings.Contains(text, "几号") || strings.HasPrefix(text, "what") || len(text) == i+len(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasLongNumber reports five digits with nothing but signs of numbers between.
+func hasLongNumber(text string) bool {
+	n := 0
+	for _, r := range text {
+		switch {
+		case r >= '0' && r <= '9':
+			if n++; n == 5 {
+				return true
+			}
+		case !strings.ContainsRune("-() +", r):
+			n = 0
+		}
+	}
+	return false
 }

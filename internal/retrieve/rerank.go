@@ -112,7 +112,7 @@ func quotable(text string) []chunk.Span {
 	for _, s := range all {
 		if n := len(out); n > 0 {
 			last := &out[n-1]
-			before := text[last.Start:last.End]
+			before := strings.TrimRight(text[last.Start:last.End], "）)」』”’\"' ")
 			if (strings.HasSuffix(before, "；") || strings.HasSuffix(before, ";")) && s.End-last.Start <= maxJoined &&
 				!strings.Contains(text[last.End:s.Start], "\n") {
 				last.End = s.End

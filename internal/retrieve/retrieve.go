@@ -148,7 +148,7 @@ func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, erro
 	}
 	t.sentences = t.question.candidates(top, t.weigher)
 	t.scoreSentences()
-	t.answer = t.signals()
+	t.answer = t.decide()
 	return t, nil
 }
 
@@ -255,7 +255,7 @@ func (t *Trace) result(n int) Result {
 	if len(t.passages) == 0 {
 		return r
 	}
-	r.Answerable = float64(logistic(dot(answerWeights[:], t.answer[:])))
+	r.Answerable = float64(t.confidence())
 	top := t.passages[0].score
 	for _, p := range t.passages[:min(n, len(t.passages))] {
 		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Score: r.Answerable * float64(share(p.score, top))}

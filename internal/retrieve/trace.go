@@ -13,8 +13,8 @@ type Trace struct {
 	passages  []passage // best first
 	sentences []sentence
 	degraded  []string
-	dense     float32          // weight of the vectors in this search
-	answer    [signals]float32 // what the decision to answer rests on
+	dense     float32 // weight of the vectors in this search
+	answer    decision
 }
 
 // Candidate is a sentence that could be quoted and what is known about it.
