@@ -331,7 +331,7 @@ func (v vectors) sweep(ctx context.Context, a *App, id kb.TenantID, mark dueMark
 	}
 	if v.passOn(ctx, id, t.vectors.indexer) == nil {
 		if err := mark.VectorsDone(ctx); err != nil {
-			v.log.WarnContext(ctx, "mark of vectors stays", telemetry.Tenant, string(id), telemetry.Error(err))
+			v.log.WarnContext(ctx, "mark of vectors stays", slog.String(telemetry.Tenant, string(id)), telemetry.Error(err))
 		}
 	}
 }
@@ -364,7 +364,7 @@ func (v vectors) leave(ctx context.Context, id kb.TenantID, s *store.Store) {
 		return
 	}
 	if err := dense.NewIndexer(s, embedder{v.models, id, v.learned}, v.tenantConfig(id)).Leave(ctx); err != nil {
-		v.log.WarnContext(ctx, "vectors of a deleted tenant stay in the index", telemetry.Tenant, string(id), telemetry.Error(err))
+		v.log.WarnContext(ctx, "vectors of a deleted tenant stay in the index", slog.String(telemetry.Tenant, string(id)), telemetry.Error(err))
 	}
 }
 
