@@ -10,8 +10,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/serverless/emulator"
 )
@@ -115,7 +117,22 @@ func fill(ctx context.Context, bins, db string, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return backUp(ctx, bins, env)
+	if err := backUp(ctx, bins, env); err != nil {
+		return err
+	}
+	return age(db)
+}
+
+// age makes all of db an hour old: a tenant sleeps. What a folder got only just
+// now is made durable once more by who reads it, which waits for the disk.
+func age(db string) error {
+	then := time.Now().Add(-time.Hour)
+	return filepath.WalkDir(db, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Chtimes(p, then, then)
+	})
 }
 
 // backUp runs the function backup once: a tenant that has slept for a while
