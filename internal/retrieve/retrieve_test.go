@@ -291,3 +291,31 @@ func TestConcurrentQuestions(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestWhatTheTextLacksIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	for i, text := range []string{
+		"星芒台灯自签收之日起保修 24 个月。", "退款在收到退货后三个工作日内原路返回。", "订单满 199 元包邮，不满收运费 8 元。", "发货以后请联系客服，热线电话是 400-820-1111。",
+		"The lamp comes with a 24-month warranty.", "Shipping costs $4 within the mainland.",
+	} {
+		s.add(t, kb.Chunk{ID: kb.ChunkID(i + 1), Document: kb.DocumentID(fmt.Sprint("d", i)), Text: text, End: len(text)})
+	}
+	r := retrieve.New(s, retrieve.Config{})
+	for q, want := range map[string]bool{
+		"台灯多少钱":                            false, // it is there, its price is not
+		"运费多少":                             true,
+		"How much is the lamp?":            false,
+		"How much is shipping?":            true,
+		"客服电话是多少":                          true,
+		"退款电话是多少":                          false,
+		"花呗退款":                             false, // of 花呗 there is nothing
+		"退款几天到账":                           true,
+		"台灯保修多久":                           true,
+		"How long is the lamp's warranty?": true,
+	} {
+		if res, got := first(t, r, q); res.Answers() != want {
+			t.Errorf("%s: answers is %v at %.2f with %q, want %v", q, res.Answers(), res.Answerable, got, want)
+		}
+	}
+}
