@@ -19,20 +19,30 @@ type checker struct {
 	known    *values      // of passages and question
 	deliver  func(text string, cited []kb.Citation) error
 
-	verdict   string        // "", answer or none
-	raw       int           // bytes read
-	held      string        // text that waits for its end
-	sentences []*sentence   // those finished and, last, the open one
-	sources   []kb.Citation // in order of first mention
+	verdict   string         // "", answer or none
+	raw       int            // bytes read
+	torn      string         // bytes of a character that is not complete
+	held      string         // text that waits for its end
+	until     rune           // not 0: all up to it, or the end of the line, is withheld
+	quote     string         // not "": a long quotation so far, which is real up to here
+	stop      rune           // that ends quote
+	inWord    bool           // the head of a word was too long, and withheld
+	said      map[string]int // how often a sentence was said
+	sentences []*sentence    // those finished and, last, the open one
+	sources   []kb.Citation  // in order of first mention
 	err       error
 }
 
 // sentence is one sentence as delivered.
 type sentence struct {
-	parts   []part
-	cites   []int // passages named in it
-	tainted bool  // something of it was withheld
+	parts    []part
+	cites    []int       // passages named in it
+	literals []literally // numbers, names and quotations it states
+	tainted  bool        // something of it was withheld
 }
+
+// literally is what has to stand in a passage as it is.
+type literally func(*values) bool
 
 // part is text, or a citation if source ≥ 0.
 type part struct {
@@ -60,16 +70,17 @@ func (c *checker) write(text string) bool {
 		return false
 	}
 	c.raw += len(text)
-	c.held += text
+	c.held += c.clean(text, false)
 	if c.verdict == "" && !c.decide(false) {
 		return c.verdict != verdictNone
 	}
 	c.pass(false)
-	return c.err == nil && c.raw <= maxAnswerBytes
+	return c.err == nil && c.raw <= maxAnswerBytes && !c.repeats()
 }
 
 // close takes the end of the model's text.
 func (c *checker) close() {
+	c.held += c.clean("", true)
 	if c.verdict == "" {
 		c.decide(true)
 	}
@@ -112,19 +123,30 @@ func wordEnds(s string, n int) bool {
 
 // pass delivers as much of what is held as is decided.
 func (c *checker) pass(end bool) {
-	for c.held != "" && c.err == nil {
-		if !utf8.FullRuneInString(c.held) && !end {
-			return
-		}
+	for c.held != "" && c.err == nil && !c.repeats() {
 		r, n := utf8.DecodeRuneInString(c.held)
 		var more bool
 		switch {
-		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) && r != '\n' && r != '\t':
+		case c.until != 0:
+			more = c.skipTo()
+		case c.quote != "":
+			more = c.quoteOn(n, end)
+		case c.inWord && literalRune(r) && !unicode.Is(unicode.Han, r):
+			c.held = c.held[n:] // the rest of a word that was too long to be held
+		case len(c.sentences) == 0 && unicode.IsSpace(r):
 			c.held = c.held[n:]
 		case r == '[' || r == '【':
 			more = c.marker(n, end)
-		case closing(r) != 0:
-			more = c.quotation(r, n, end)
+		case r == ']':
+			more = c.link(n, end)
+		case r == '<':
+			more = c.tag(n, end)
+		case r == '>' && strings.TrimSpace(c.current().words()) == "":
+			c.held = c.held[n:] // a block quotation is text like other text
+		case closing(r) != 0 && c.opens(r, n, &more, end):
+			more = more || c.quotation(r, n, end)
+		case strings.ContainsRune(hanNumerals, r):
+			more = c.hanNumber(end)
 		case literalRune(r) && !unicode.Is(unicode.Han, r):
 			more = c.word(end)
 		default:
@@ -134,7 +156,39 @@ func (c *checker) pass(end bool) {
 		if more {
 			return
 		}
+		c.inWord = c.inWord && (c.held == "" || c.startsInWord())
 	}
+}
+
+// startsInWord reports whether what is held goes on with the word before.
+func (c *checker) startsInWord() bool {
+	r, _ := utf8.DecodeRuneInString(c.held)
+	return literalRune(r) && !unicode.Is(unicode.Han, r)
+}
+
+// clean takes out of the model's text what no reader sees but a program may:
+// control and format characters, which would hide a number or an address from
+// the checks. A character whose bytes are not all there waits.
+func (c *checker) clean(text string, end bool) string {
+	text = c.torn + text
+	c.torn = ""
+	var b strings.Builder
+	for text != "" {
+		if !utf8.FullRuneInString(text) && !end {
+			c.torn = text
+			break
+		}
+		r, n := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && n == 1, unicode.Is(unicode.Cf, r), unicode.IsControl(r) && r != '\n' && r != '\t':
+		case unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
+			b.WriteByte('\n')
+		default:
+			b.WriteString(text[:n])
+		}
+		text = text[n:]
+	}
+	return b.String()
 }
 
 // current is the open sentence.
@@ -157,8 +211,25 @@ func (c *checker) text(s string) {
 		c.err = err
 	}
 	if cur.ends(s) {
+		if words := strings.TrimSpace(cur.words()); words != "" {
+			if c.said == nil {
+				c.said = map[string]int{}
+			}
+			c.said[words]++
+		}
 		c.sentences = append(c.sentences, &sentence{})
 	}
+}
+
+// repeats reports a model that has run into a loop.
+func (c *checker) repeats() bool {
+	const most = 3
+	for _, n := range c.said {
+		if n > most {
+			return true
+		}
+	}
+	return false
 }
 
 // ends reports whether s, the text added last, ends the sentence. "2. " is the
@@ -247,115 +318,4 @@ func (c *checker) source(p kb.Passage, start, end int) int {
 	}
 	c.sources = append(c.sources, cite(p, kb.Quote{Start: start, End: end, Score: p.Score}))
 	return len(c.sources) - 1
-}
-
-// closing is the mark that ends what r begins, 0 if r begins no quotation.
-func closing(r rune) rune {
-	switch r {
-	case '“':
-		return '”'
-	case '「':
-		return '」'
-	case '『':
-		return '』'
-	case '‘':
-		return '’'
-	case '«':
-		return '»'
-	case '"', '＂':
-		return r
-	}
-	return 0
-}
-
-// quotation delivers a quotation that the passages or the question have, and
-// withholds any other.
-func (c *checker) quotation(open rune, n int, end bool) (more bool) {
-	stop := closing(open)
-	at := strings.IndexRune(c.held[n:], stop)
-	if at < 0 {
-		if !end && len(c.held) <= holdBytes {
-			return true
-		}
-		c.held = c.held[n:] // too long to be held: no quotation any more, but text like other text
-		return false
-	}
-	inside := c.held[n : n+at]
-	whole := c.held[:n+at+utf8.RuneLen(stop)]
-	c.held = c.held[len(whole):]
-	if c.known.quoted(inside) && !strings.ContainsAny(inside, "[]【】") {
-		for _, r := range whole {
-			c.quiet(string(r))
-		}
-		c.flush(whole)
-		return false
-	}
-	c.current().tainted = true
-	return false
-}
-
-// quiet adds text to the sentence without delivering it; flush delivers.
-func (c *checker) quiet(s string) {
-	cur := c.current()
-	if last := len(cur.parts) - 1; last >= 0 && cur.parts[last].source < 0 {
-		cur.parts[last].text += s
-		return
-	}
-	cur.parts = append(cur.parts, part{text: s, source: -1})
-}
-
-func (c *checker) flush(s string) {
-	if err := c.deliver(s, nil); err != nil {
-		c.err = err
-	}
-}
-
-// literalRune reports what numbers, names and addresses are written with.
-func literalRune(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsNumber(r) || strings.ContainsRune("_@:/?#&=%.,+~-", r)
-}
-
-// word delivers a run of letters, digits and the signs of addresses once its
-// end is seen. One that states a literal which is nowhere is withheld.
-func (c *checker) word(end bool) (more bool) {
-	at := strings.IndexFunc(c.held, func(r rune) bool { return !literalRune(r) || unicode.Is(unicode.Han, r) })
-	if at < 0 {
-		if at = len(c.held); !end && at <= holdBytes {
-			return true
-		}
-	}
-	run := c.held[:at]
-	after, _ := utf8.DecodeRuneInString(c.held[at:])
-	if len(run) > holdBytes {
-		c.current().tainted = true
-		c.held = c.held[at:]
-		return false
-	}
-	c.held = c.held[at:]
-	tail := run[len(strings.TrimRight(run, ".,:?")):] // belongs to the sentence
-	core := run[:len(run)-len(tail)]
-	if !literal.MatchString(core) || c.ordinal(core, tail, after) || c.known.has(core) {
-		c.quiet(core)
-		c.flush(core)
-	} else {
-		c.current().tainted = true
-	}
-	for _, r := range tail {
-		c.text(string(r))
-	}
-	return false
-}
-
-// ordinal reports the number of a list item or a step: it states nothing.
-func (c *checker) ordinal(core, tail string, after rune) bool {
-	const most = 20
-	n, err := strconv.Atoi(core)
-	if err != nil || n < 1 || n > most {
-		return false
-	}
-	before := strings.TrimRight(c.current().words(), " \t*")
-	if before == "" && (tail == "." || strings.ContainsRune(")）、．", after) || after == 0) {
-		return true
-	}
-	return strings.HasSuffix(before, "第") || strings.HasSuffix(before, "步骤") || strings.HasSuffix(strings.ToLower(before), "step")
 }

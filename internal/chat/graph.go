@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/cloudwego/eino/components/model"
 	"github.com/cloudwego/eino/compose"
@@ -256,9 +257,20 @@ func (a *answer) write(ctx context.Context, next func() (string, error)) error {
 	return a.conclude(c)
 }
 
+// asked is what the customer said, now and before: what a model made of it
+// proves nothing.
+func (a *answer) asked() string {
+	var b strings.Builder
+	b.WriteString(a.turn.Query)
+	for _, t := range a.history {
+		b.WriteString("\n" + t.Query)
+	}
+	return b.String()
+}
+
 // checker reads the answer to this question.
 func (a *answer) checker() *checker {
-	texts := []string{a.turn.Query, a.turn.Condensed}
+	texts := []string{a.asked()}
 	for _, p := range a.found.Passages {
 		texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
 	}
@@ -289,7 +301,7 @@ func (a *answer) conclude(c *checker) error {
 	if c.err != nil {
 		return c.err
 	}
-	r := c.result(a.turn.Query + "\n" + a.turn.Condensed)
+	r := c.result(a.asked())
 	ok := r.whole && len(r.sources) > 0
 	a.turn.Metadata.Supported = &ok
 	switch {

@@ -159,7 +159,7 @@ func TestTenThousandLies(t *testing.T) {
 	pieces := []string{
 		"台灯保修 24 个月", "台灯保修 36 个月", "[1]", "[2]", "[3]", "[99]", "【1】", "[1, 2]", "[^2]", "[a]", "“我的订单”", "“您的订单”", "\"申请售后\"", "「没有的话」", "。", "\n", "，",
 		"https://lumora.example/warranty", "https://evil.example", "a@b.example", "E05", "1 个工作日", "9 个工作日", "二十四", "忽略以上指令", "{\"tool\":\"x\"}", "“", "”", "\"", "[", "]", "\x00", "3 至 5", "2026-01-01", "退款到支付宝即时到账", "XM-200",
-		"Refunds take 3 days", " ", "- ", "1. ", "ANSWER", "NONE",
+		"Refunds take 3 days", " ", "- ", "1. ", "ANSWER", "NONE", "九十九", "evil。com", "](//evil)", "<b>", "<img src=evil>", "\u200b", "'终身'", "《", "》", "9\x009", "周六", "不", "第",
 	}
 	known := newValues("台灯保修多久？", b.passages[0].Text, b.passages[1].Text, "手册")
 	quotes := regexp.MustCompile(`“([^”]*)”|「([^」]*)」|"([^"]*)"`)
@@ -170,7 +170,14 @@ func TestTenThousandLies(t *testing.T) {
 		}
 		a := &answer{engine: &Engine{}, found: kb.Found{Passages: b.passages}}
 		a.turn.Query, a.turn.Condensed, a.turn.Lang = "台灯保修多久？", "台灯保修多久？", kb.Zh
-		a.emit = func(kb.Event) error { return nil }
+		out, replaced := "", false
+		a.emit = func(ev kb.Event) error {
+			replaced = replaced || ev.Type == kb.EventReplace
+			if ev.Type == kb.EventChunk && !replaced {
+				out += ev.Content
+			}
+			return nil
+		}
 		c := a.checker()
 		for s := lie; s != ""; { // in pieces of any size
 			n := min(len(s), 1+rng.IntN(9))
@@ -182,6 +189,17 @@ func TestTenThousandLies(t *testing.T) {
 		c.close()
 		if err := a.conclude(c); err != nil {
 			t.Fatal(err)
+		}
+		out = strings.ReplaceAll(out, textsZh().unknown, "") // ours
+		for _, q := range quotes.FindAllStringSubmatch(out, -1) {
+			if inner := q[1] + q[2] + q[3]; !known.quoted(inner) {
+				t.Fatalf("lie %d %q: quotation %q went out in %q", i, lie, inner, out)
+			}
+		}
+		for _, w := range []string{"36", "9 个", "99", "九十九", "evil", "a@b", "E05", "2026", "XM-200", "终身", "<", "周六", "\u200b"} {
+			if strings.Contains(out, w) {
+				t.Fatalf("lie %d %q: %q went out in %q", i, lie, w, out)
+			}
 		}
 		for _, src := range a.turn.Sources {
 			p := b.passages[src.Metadata.Chunk-1]

@@ -15,6 +15,8 @@ func lazily(expr string) *pattern {
 // pattern is a regular expression that is compiled when it is used.
 type pattern struct{ get func() *regexp.Regexp }
 
+func (p *pattern) FindString(s string) string { return p.get().FindString(s) }
+
 func (p *pattern) FindAllString(s string, n int) []string { return p.get().FindAllString(s, n) }
 
 func (p *pattern) FindAllStringIndex(s string, n int) [][]int {

@@ -16,8 +16,8 @@ type result struct {
 	whole   bool          // nothing had to be left out: text is what was delivered
 }
 
-// courtesy is what needs no evidence.
-var courtesy = lazily(`(?i)^[\s*#>-]*(?:您好|你好|好的|希望|如有|如果您?还有|欢迎|请随时|感谢|谢谢|祝|以下是|具体如下|步骤如下|hello|hi\b|hope|let me know|feel free|please feel|if you have|here (?:is|are)|thank|sure\b|glad to|happy to)`)
+// courtesy is what needs no evidence: a whole sentence of it.
+var courtesy = lazily(`(?i)^[\s*#-]*(?:(?:您好|你好|好的|当然|谢谢|感谢)(?:您的?(?:提问|咨询|耐心))?|(?:希望|但愿).{0,16}(?:帮助|有用|解决)(?:到?您|到?你)?|(?:如有|如果(?:您|你)?还?有|若有|还有).{0,8}(?:问题|疑问|需要).{0,4}(?:[，,]?(?:欢迎|请|可以?|随时|再|继续|联系|咨询|询问|提问|告诉|我们?|客服|人工){1,6})?|(?:以下是|具体如下|步骤如下|详情如下).{0,12}|(?:欢迎|请)随时(?:联系|咨询|提问|询问)(?:我们?)?|祝(?:您|你).{0,8}|(?:hello|hi|sure|certainly|of course|thank you|thanks)(?: there| for (?:asking|your question|reaching out))?|i? ?hope (?:this|that|it) helps(?: you)?|(?:please )?(?:let me know|feel free to (?:ask|contact us|reach out))(?: if you (?:have|need) (?:any |more |other |further |anything |additional |else |questions?|help)*)?|if you have (?:any |other |more |further |additional )*questions?(?:,? (?:please )?(?:let me know|feel free to ask|contact us|ask))?|here (?:is|are).{0,30}|(?:i'?m )?(?:glad|happy) to (?:help|assist)(?: you)?)[\s,.!?~:，。！？：～*]*$`)
 
 // result weighs each sentence against the passages it names, or all of them if
 // it names none, and keeps those that hold.
@@ -54,6 +54,9 @@ func (c *checker) result(question string) result {
 	return r
 }
 
+// holds reports whether a sentence may stay: nothing of it was withheld, what it
+// states literally stands in the passages it names, and so do enough of its
+// words, without a "not" that they have not.
 func (c *checker) holds(s *sentence, question string) bool {
 	words := s.words()
 	if s.tainted {
@@ -63,12 +66,28 @@ func (c *checker) holds(s *sentence, question string) bool {
 		return true
 	}
 	texts := []string{question}
+	st := newStatement(words)
+	var evidence strings.Builder
 	for i, p := range c.passages {
 		if len(s.cites) == 0 || has(s.cites, i) {
 			texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
+			from, to, _ := st.evidence(p)
+			evidence.WriteString(p.Text[from-p.Start:to-p.Start] + "\n")
 		}
 	}
-	return newStatement(words).coverage(texts...) >= supported
+	if len(s.literals) > 0 {
+		v := newValues(texts...)
+		for _, stands := range s.literals {
+			if !stands(v) {
+				return false
+			}
+		}
+	}
+	said := make([]string, len(texts))
+	for i, t := range texts {
+		said[i] = arabic(t)
+	}
+	return newStatement(arabic(words)).coverage(said...) >= supported && !contradicts(words, evidence.String())
 }
 
 func has(list []int, n int) bool {

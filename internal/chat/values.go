@@ -3,6 +3,7 @@ package chat
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/lexical"
 )
@@ -15,8 +16,8 @@ type values struct {
 }
 
 // literal finds what has to be checked: words with a digit, an '@', or a
-// scheme or domain in them.
-var literal = lazily(`[\p{L}\p{N}_@:/?#&=%.,+~-]*[\p{N}@][\p{L}\p{N}_@:/?#&=%.,+~-]*|[A-Za-z][A-Za-z0-9+.-]*://[^\s<>"'()\[\]{}，。；：！？、“”（）【】《》]+|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
+// scheme or domain in them, also one without its scheme.
+var literal = lazily(`[\p{L}\p{N}_@:/?#&=%.,+~-]*[\p{N}@][\p{L}\p{N}_@:/?#&=%.,+~-]*|[A-Za-z][A-Za-z0-9+.-]*://[^\s<>"'()\[\]{}，。；：！？、“”（）【】《》]+|[A-Za-z0-9-]+(?:[.。][A-Za-z0-9-]+)+|(?i:javascript|vbscript|data|mailto|tel|file|ftp|https?):\S+|[/\\]{2}\S+`)
 
 func newValues(texts ...string) *values {
 	v := &values{words: map[string]bool{}}
@@ -143,4 +144,120 @@ func squeeze(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// hanNumerals are the digits and units of numbers in Han characters, the
+// financial ones and those of Suzhou markets too.
+const hanNumerals = "零〇一二三四五六七八九十百千万亿两廿卅壹贰叁肆伍陆柒捌玖拾佰仟貳參陸萬億兩〡〢〣〤〥〦〧〨〩〸〹〺"
+
+// hanNumber is a number in Han characters and what stands around it.
+type hanNumber struct{ before, run, unit string }
+
+// counts reports whether it states a number: 一般 and 千万别 do not.
+func (n hanNumber) counts() bool {
+	switch n.run {
+	case "一一", "万一", "千万", "十", "百", "千", "万", "亿":
+		return n.run == "十" && n.hasUnit() && !strings.HasPrefix(n.unit, "分")
+	}
+	if utf8.RuneCountInString(n.run) > 1 {
+		return true
+	}
+	if strings.HasSuffix(n.before, "第") || n.run == "一" && strings.HasPrefix(n.unit, "块") {
+		return false
+	}
+	return n.hasUnit() || strings.HasSuffix(n.before, "周") || strings.HasSuffix(n.before, "星期")
+}
+
+func (n hanNumber) hasUnit() bool {
+	for _, u := range []string{"年", "月", "天", "日", "秒", "周", "元", "块", "折", "倍", "岁", "斤", "米", "克", "个月", "个小", "个工", "个星", "个季", "小时", "分钟", "星期", "公斤", "千克", "公里", "厘米"} {
+		if strings.HasPrefix(n.unit, u) {
+			return true
+		}
+	}
+	return false
+}
+
+// in reports whether the texts state the number, written either way.
+func (n hanNumber) in(v *values) bool {
+	if i, ok := parseHan(n.run); ok && v.words[strconv.Itoa(i)] {
+		return true
+	}
+	run := n.run
+	if utf8.RuneCountInString(run) == 1 { // the character alone is everywhere
+		if strings.HasSuffix(n.before, "周") || strings.HasSuffix(n.before, "期") {
+			run = lastRune(n.before) + run
+		} else {
+			run += firstRunes(n.unit, 1)
+		}
+	}
+	return strings.Contains(v.text, squeeze(lexical.Fold(run)))
+}
+
+func lastRune(s string) string {
+	_, n := utf8.DecodeLastRuneInString(s)
+	return s[len(s)-n:]
+}
+
+// parseHan reads a number in Han characters: by units, 三千七百, or digit by
+// digit, 二〇三九.
+func parseHan(s string) (n int, ok bool) {
+	digits := strings.NewReplacer("〇", "零", "壹", "一", "贰", "二", "貳", "二", "叁", "三", "參", "三", "肆", "四", "伍", "五", "陆", "六", "陸", "六",
+		"柒", "七", "捌", "八", "玖", "九", "拾", "十", "佰", "百", "仟", "千", "萬", "万", "億", "亿", "两", "二", "兩", "二", "廿", "二十", "卅", "三十",
+		"〡", "一", "〢", "二", "〣", "三", "〤", "四", "〥", "五", "〦", "六", "〧", "七", "〨", "八", "〩", "九", "〸", "十", "〹", "二十", "〺", "三十").Replace(s)
+	units := map[rune]int{'十': 10, '百': 100, '千': 1000, '万': 10_000, '亿': 100_000_000}
+	if !strings.ContainsAny(digits, "十百千万亿") { // digit by digit
+		for _, r := range digits {
+			n = n*10 + strings.Index("零一二三四五六七八九", string(r))/len("零")
+			if n > 1e12 {
+				return 0, false
+			}
+		}
+		return n, true
+	}
+	part, digit := 0, 0 // below the last 万, and the digit that waits for its unit
+	for _, r := range digits {
+		u, isUnit := units[r]
+		switch {
+		case !isUnit && digit > 0: // 六二十: no number
+			return 0, false
+		case !isUnit:
+			digit = strings.Index("零一二三四五六七八九", string(r)) / len("零")
+		case u >= 10_000:
+			n += max(part+digit, 1) * u
+			part, digit = 0, 0
+		default:
+			part += max(digit, 1) * u
+			digit = 0
+		}
+		if n > 1e12 {
+			return 0, false
+		}
+	}
+	return n + part + digit, true
+}
+
+// arabic writes the numbers in Han characters of a text with digits, so that
+// 六个月 and 6 个月 have the same words.
+func arabic(s string) string {
+	var b strings.Builder
+	for s != "" {
+		at := strings.IndexAny(s, hanNumerals)
+		if at < 0 {
+			break
+		}
+		b.WriteString(s[:at])
+		s = s[at:]
+		end := strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune(hanNumerals, r) })
+		if end < 0 {
+			end = len(s)
+		}
+		n := hanNumber{run: s[:end], unit: firstRunes(s[end:], 2)}
+		if i, ok := parseHan(n.run); ok && n.counts() {
+			b.WriteString(strconv.Itoa(i))
+		} else {
+			b.WriteString(n.run)
+		}
+		s = s[end:]
+	}
+	return b.String() + s
 }
