@@ -26,7 +26,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # go build says nothing for minutes when the cache is cold, so a loop says how
 # far it is. The background job is killed by hand because a shell without job
@@ -162,12 +162,16 @@ torture: ## kill, stop, cut and race the storage for half an hour: KILLS (1200) 
 mutate: ## take each safety measure of the storage away and list the tests that notice (a quarter of an hour); ONLY=words picks
 	$(GO) run ./internal/commitlog/mutate -only '$(ONLY)'
 
+.PHONY: eval-intent
+eval-intent: ## measure the routing of messages on the sets in the folder DATA
+	@test -n '$(DATA)' || { echo 'usage: make eval-intent DATA=folder' >&2; exit 2; }
+	@$(GO) run ./internal/intent/measure '$(DATA)'
+
 .PHONY: eval
 eval: ## measure the answers on the sets in the folder DATA
 	@test -n '$(DATA)' || { echo 'usage: make eval DATA=folder' >&2; exit 2; }
 	@$(MAKE) --no-print-directory bin/server >&2
 	@./bin/server eval '$(DATA)'
-	@$(GO) run ./internal/intent/measure '$(DATA)'
 
 .PHONY: eval-vectors
 eval-vectors: ## the same with vectors of a small real model, words and vectors apart and together
