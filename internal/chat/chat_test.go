@@ -198,7 +198,7 @@ func TestWhatMayBeRelatedIsShownAsThat(t *testing.T) {
 	t.Parallel()
 	text := "微信支付即时到账。"
 	ps := []kb.Passage{{Chunk: kb.Chunk{ID: 1, Document: "d", Version: 1, Text: text, End: len(text)}}}
-	for sure, shown := range map[float64]bool{0.3: true, 0.1: false} {
+	for sure, shown := range map[float64]bool{0.3: true, 0.05: false} {
 		found := kb.Found{Passages: ps, Quotes: []kb.Quote{{End: len(text), Score: sure}}, Answerable: sure, Abstain: true}
 		evs, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: fixed(found)}), kb.Question{Query: "花呗退款多久到账？"})
 		m := end(evs).Metadata

@@ -69,9 +69,9 @@ func (a *answer) abstain() error {
 }
 
 // related is the least confidence of quotes that are worth showing beside "I
-// do not know". Of ten questions about real product documentation two lie
-// between it and the threshold of an answer, with the right passage first.
-const related = 0.24
+// do not know". Of ten questions about real product documentation one lies
+// between it and the threshold of an answer, with the right passage among them.
+const related = 0.08
 
 // abstainWithQuotes says that the knowledge base does not answer this, and
 // shows what may be related, if anything may.
