@@ -173,12 +173,22 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 	if err != nil && kb.KindOf(err) != kb.NotFound {
 		return err
 	}
-	if err != nil || q.Owner == "" && turn.Session != q.Session && q.Session != "" {
+	if err != nil || q.Owner == "" && !provesTurn(q, turn) {
 		out := newSSE(w)
 		out.turn = kb.TurnID(id)
 		return out.send(kb.Event{Type: kb.EventError, Code: "stream_lost", Message: "the connection was lost before the answer was kept; ask again"})
 	}
 	return s.sendTurn(w, r, t, turn)
+}
+
+// provesTurn reports whether a visitor whom nobody knows may have a turn again.
+// Ids of turns are seen by more people than those of sessions, in logs and
+// feedback: what is about an order needs the session too.
+func provesTurn(q kb.Question, turn kb.Turn) bool {
+	if q.Session == "" {
+		return turn.Route != kb.Order
+	}
+	return turn.Session == q.Session
 }
 
 // sendTurn answers with a kept turn as events.

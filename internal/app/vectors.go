@@ -132,10 +132,10 @@ var _ dense.Embedder = embedder{}
 func (e embedder) Model() string { return e.models.EmbeddingModel() }
 
 func (e embedder) Dimensions() int {
-	if d := e.learned.Load(); d > 0 {
-		return int(d)
+	if d := e.models.Dimensions(); d > 0 { // configured or known: no answer changes it
+		return d
 	}
-	return e.models.Dimensions()
+	return int(e.learned.Load())
 }
 
 func (e embedder) Embed(ctx context.Context, texts []string, bulk bool) ([][]float32, kb.Spent, error) {
@@ -145,9 +145,22 @@ func (e embedder) Embed(ctx context.Context, texts []string, bulk bool) ([][]flo
 		spent.Model = e.Model()
 	}
 	if err == nil && len(vs) > 0 {
-		e.learned.Store(int64(len(vs[0])))
+		err = e.learn(len(vs[0]))
 	}
-	return vs, spent, err
+	if err != nil {
+		return nil, spent, err
+	}
+	return vs, spent, nil
+}
+
+// learn keeps the length that the first answer had. While this process runs no
+// other answer changes it: a model in trouble would have everything embedded
+// anew, twice.
+func (e embedder) learn(n int) error {
+	if e.learned.CompareAndSwap(0, int64(n)) || e.learned.Load() == int64(n) {
+		return nil
+	}
+	return kb.E(kb.Unavailable, nil, "the embedding model answers with %d numbers, before with %d; if that is meant, restart the server", n, e.learned.Load())
 }
 
 // dueTenants are the tenants whose vectors have to be looked at, each with when

@@ -5,6 +5,7 @@ package llm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 
@@ -75,17 +76,21 @@ func (c *Client) Stream(ctx context.Context, in []*schema.Message, o Options) it
 			cancel() // a read that still waits for the provider
 			<-k.done
 		}()
-		relay(k, sr, yield)
+		c.model.relay(k, sr, yield)
 	}
 }
 
 // relay passes a stream's pieces on until its end.
-func relay(k *call, sr *schema.StreamReader[*schema.Message], yield func(Delta, error) bool) {
+func (m *chatModel) relay(k *call, sr *schema.StreamReader[*schema.Message], yield func(Delta, error) bool) {
 	finish := ""
 	for {
 		msg, err := sr.Recv()
 		switch {
 		case errors.Is(err, io.EOF): // the endpoint lets only finished streams end so
+			if err := finished(finish); err != nil {
+				yield(Delta{}, m.explain(err))
+				return
+			}
 			yield(Delta{Finish: finish, Usage: k.spent()}, nil)
 			return
 		case err != nil:
@@ -104,6 +109,16 @@ func relay(k *call, sr *schema.StreamReader[*schema.Message], yield func(Delta, 
 	}
 }
 
+// finished reports what is wrong with a finish reason. These calls offer no
+// tools: one that ends in a call of one, or in anything unknown, is no answer,
+// whatever text came before.
+func finished(reason string) error {
+	if reason == "stop" || reason == "length" {
+		return nil
+	}
+	return fmt.Errorf("%w: finish reason %.40q", ErrBadReply, reason)
+}
+
 // Reply is a whole answer.
 type Reply struct {
 	Text   string
@@ -117,6 +132,9 @@ func (c *Client) Generate(ctx context.Context, in []*schema.Message, o Options) 
 	msg, err := c.model.Generate(ctx, in, append(o.eino(), option(func(c *callOptions) { c.call = k }))...)
 	if err != nil {
 		return Reply{Usage: k.spent()}, err
+	}
+	if err := finished(msg.ResponseMeta.FinishReason); err != nil {
+		return Reply{Usage: k.spent()}, c.model.explain(err)
 	}
 	return Reply{Text: msg.Content, Finish: msg.ResponseMeta.FinishReason, Usage: k.spent()}, nil
 }

@@ -299,6 +299,8 @@ func TestWholeAnswersAreChecked(t *testing.T) {
 		"no finish reason":      {llmtest.Act{Reply: "x", NoFinish: true}, kb.Unavailable, ErrTruncated},
 		"stopped by a filter":   {llmtest.Act{Reply: "x", Finish: "content_filter"}, kb.Invalid, ErrRefused},
 		"finish reason error":   {llmtest.Act{Reply: "x", Finish: "error"}, kb.Unavailable, ErrBadReply},
+		"a call of a tool":      {llmtest.Act{Reply: "x", Finish: "tool_calls"}, kb.Unavailable, ErrBadReply},
+		"an unknown end":        {llmtest.Act{Reply: "x", Finish: "function_call"}, kb.Unavailable, ErrBadReply},
 		"no choices":            {llmtest.Act{Status: 200, RawType: "application/json", Raw: `{"choices":[]}`}, kb.Unavailable, ErrBadReply},
 		"sound from nowhere":    {llmtest.Act{Status: 200, RawType: "application/json", Raw: `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x","audio":{"id":"1","data":"AAAA"}}}]}`}, kb.Unavailable, ErrBadReply},
 		"content that is a map": {llmtest.Act{Status: 200, RawType: "application/json", Raw: `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":{"a":1}}}]}`}, kb.Unavailable, ErrBadReply},
@@ -309,6 +311,14 @@ func TestWholeAnswersAreChecked(t *testing.T) {
 		t.Log(name)
 		wantErr(t, err, tt.kind, tt.sentinel)
 	}
+	s.Always(llmtest.Chat, llmtest.Act{Reply: "one two", Finish: "tool_calls"})
+	var last error
+	for d, err := range c.Stream(t.Context(), ask("?"), Options{NoRetry: true}) {
+		if last = err; d.Finish != "" {
+			t.Errorf("a stream that calls a tool was finished with %q", d.Finish)
+		}
+	}
+	wantErr(t, last, kb.Unavailable, ErrBadReply)
 	s.Always(llmtest.Chat, llmtest.Act{Tokens: []string{"a\xffb"}})
 	if r, err := c.Generate(t.Context(), ask("?"), Options{}); err != nil || r.Text != "a\uFFFDb" {
 		t.Errorf("broken characters: %q, %v", r.Text, err)

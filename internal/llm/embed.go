@@ -89,10 +89,15 @@ func (c *Client) embedJob(o EmbedOptions) *embedJob {
 		j.dim = c.cfg.Dimensions
 	}
 	j.send = j.dim
-	if m, known := Lookup(j.model); known && c.embedding.provider == DashScope {
-		j.tokens = m.MaxInput
-		j.dim = or(j.dim, m.Dimensions[0])
-		j.send = j.dim
+	m, known := Lookup(j.model)
+	if !known || m.Op != OpEmbed {
+		return j
+	}
+	// Also behind a gateway: a known model that answers with another length is
+	// not that model, and must not found a space of vectors of its own.
+	j.dim = or(j.dim, m.Dimensions[0])
+	if c.embedding.provider == DashScope {
+		j.tokens, j.send = m.MaxInput, j.dim
 		if m.Fixed {
 			j.send = 0
 		}
@@ -172,6 +177,9 @@ func (j *embedJob) place(b span, reply *embedReply) error {
 		return e.lied("%d vectors for %d texts", len(reply.Data), n)
 	}
 	for at, d := range reply.Data {
+		if (d.Index == nil) != (reply.Data[0].Index == nil) {
+			return e.lied("an index for some vectors only")
+		}
 		if d.Index != nil {
 			at = *d.Index
 		}

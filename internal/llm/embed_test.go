@@ -271,3 +271,14 @@ func BenchmarkDecodeVectors(b *testing.B) {
 		}
 	})
 }
+
+func TestAKnownModelHasItsLengthAlsoBehindAGateway(t *testing.T) {
+	t.Parallel()
+	s, c := stand(t, Config{Embedding: Endpoint{Provider: OpenAI, Model: "text-embedding-v2"}})
+	if vs, _, err := c.Embed(t.Context(), words(1), EmbedOptions{}); err != nil || len(vs[0]) != 1536 {
+		t.Fatal(len(vs), err)
+	}
+	s.Always(llmtest.Embed, llmtest.Act{Lie: llmtest.WrongDim})
+	_, _, err := c.Embed(t.Context(), words(1), EmbedOptions{})
+	wantErr(t, err, kb.Unavailable, ErrBadReply)
+}
