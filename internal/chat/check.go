@@ -23,6 +23,7 @@ type checker struct {
 	raw       int            // bytes read
 	torn      string         // bytes of a character that is not complete
 	held      string         // text that waits for its end
+	out       string         // text that is decided, and goes out at the end of this piece
 	until     rune           // not 0: all up to it, or the end of the line, is withheld
 	quote     string         // not "": a long quotation so far, which is real up to here
 	stop      rune           // that ends quote
@@ -75,6 +76,7 @@ func (c *checker) write(text string) bool {
 		return c.verdict != verdictNone
 	}
 	c.pass(false)
+	c.send()
 	return c.err == nil && c.raw <= maxAnswerBytes && !c.repeats()
 }
 
@@ -86,6 +88,7 @@ func (c *checker) close() {
 	}
 	if c.verdict == verdictAnswer && c.err == nil {
 		c.pass(true)
+		c.send()
 	}
 }
 
@@ -207,9 +210,7 @@ func (c *checker) text(s string) {
 	} else {
 		cur.parts = append(cur.parts, part{text: s, source: -1})
 	}
-	if err := c.deliver(s, nil); err != nil {
-		c.err = err
-	}
+	c.out += s
 	if cur.ends(s) {
 		if words := strings.TrimSpace(cur.words()); words != "" {
 			if c.said == nil {
@@ -304,9 +305,19 @@ func (c *checker) cite(p int) {
 	}
 	cur.cites = append(cur.cites, p)
 	cur.parts = append(cur.parts, part{source: source})
-	if err := c.deliver("["+strconv.Itoa(source+1)+"]", c.sources); err != nil {
-		c.err = err
+	c.out += "[" + strconv.Itoa(source+1) + "]"
+	c.send()
+}
+
+// send delivers what may go out: once for each piece that came, however many
+// decisions that took.
+func (c *checker) send() {
+	if c.out == "" || c.err != nil {
+		return
 	}
+	out := c.out
+	c.out = ""
+	c.err = c.deliver(out, c.sources)
 }
 
 // source returns the number of a citation, making it if it is new.
