@@ -125,7 +125,8 @@ check: $(GOLANGCI) ## the whole gate: modules, format, vet, lint, tests under th
 
 .PHONY: bench
 bench: ## run the benchmarks; with DATA=folder also on real documents
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(filter-out ./internal/e2e ./internal/logvfs,$(benches))
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(filter-out ./internal/e2e ./internal/logvfs $(if $(DATA),./internal/evaluate),$(benches))
+	$(if $(DATA),$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./internal/evaluate -data '$(abspath $(DATA))')
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./internal/logvfs -args -bench.mb=1024
 	$(GO) test -run '^$$' -bench . -timeout 20m ./internal/e2e $(if $(DATA),-data '$(abspath $(DATA))')
 

@@ -42,7 +42,7 @@ type Milvus struct {
 	ConnectionTimeout time.Duration `yaml:"connection_timeout" env:"CONNECTION_TIMEOUT" min:"100ms" max:"1h"`
 	// MaxConnections is how many calls run at once.
 	MaxConnections int `yaml:"max_connections" env:"MAX_CONNECTIONS" min:"1" max:"100000"`
-	// MaxIdleConnections is how many of them keep their stream open.
+	// MaxIdleConnections 0 closes the connection after 5 s without a call; other values change nothing, because one connection carries all calls.
 	MaxIdleConnections int `yaml:"max_idle_connections" env:"MAX_IDLE_CONNECTIONS" min:"0" max:"100000"`
 	// Metric compares vectors. It is recorded with the index, which is rebuilt when it changes.
 	Metric string    `yaml:"metric" env:"METRIC" allow:"COSINE|IP|L2"`
