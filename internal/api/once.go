@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
+	"github.com/eino-qa/eino-qa/internal/auth"
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
@@ -34,14 +36,21 @@ func (s *Server) once(h handlerFunc) handlerFunc {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		var named struct {
-			Tenant string `json:"tenant_id"`
+			Tenant  string `json:"tenant_id"`
+			Session string `json:"session_id"`
 		}
 		_ = json.Unmarshal(body, &named) // h says what is wrong with it
-		t, err := s.open(w, r, p, named.Tenant)
+		if p.Public() && named.Session == "" {
+			return h(w, r) // nothing tells this visitor from another with the same key
+		}
+		t, err := s.known(w, r, p, named.Tenant)
+		if kb.KindOf(err) == kb.NotFound {
+			return h(w, r) // which refuses
+		}
 		if err != nil {
 			return err
 		}
-		rc := &kb.Receipt{ID: digest(p.KeyID, r.Method, r.URL.Path, key), Body: digest(r.Header.Get("X-User-Token"), string(body)), At: now()}
+		rc := &kb.Receipt{ID: digest(p.KeyID, visitor(p, named.Session), r.Method, r.URL.Path, key), Body: digest(r.Header.Get("X-User-Token"), content(r, body)), At: now()}
 		before, err := t.Receipts.Receipt(r.Context(), rc.ID, rc.At)
 		switch {
 		case err == nil:
@@ -51,6 +60,38 @@ func (s *Server) once(h handlerFunc) handlerFunc {
 		}
 		return s.first(w, r.WithContext(kb.WithReceipt(r.Context(), rc)), t, h, rc)
 	}
+}
+
+// known opens the tenant that r names, or its body does. Whoever has a key that
+// can do something makes it, as with every first request.
+func (s *Server) known(w http.ResponseWriter, r *http.Request, p auth.Principal, inBody string) (Tenant, error) {
+	if p.Can(auth.Chat) || p.Can(auth.Ingest) || p.Can(auth.Admin) {
+		return s.open(w, r, p, inBody)
+	}
+	id, err := p.ForTenant(r.Header.Get("X-Tenant-ID"), r.URL.Query().Get("tenant"), inBody)
+	if err != nil {
+		return Tenant{}, err
+	}
+	return s.backend.Tenant(r.Context(), id, false)
+}
+
+// visitor tells callers without a key apart: by their session, which only they
+// know.
+func visitor(p auth.Principal, session string) string {
+	if p.Public() {
+		return session
+	}
+	return ""
+}
+
+// content is a body as it is compared: the boundary of a form is another one
+// each time.
+func content(r *http.Request, body []byte) string {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if b := params["boundary"]; err == nil && b != "" {
+		return strings.ReplaceAll(string(body), b, "")
+	}
+	return string(body)
 }
 
 // keptBytes bounds the answers that are kept; ours are smaller.

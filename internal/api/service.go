@@ -56,7 +56,7 @@ func (s *Server) serviceRoutes() []route {
 	return []route{
 		{"/api/v1/orders", m{"POST": s.once(s.orderPost)}},
 		{"/api/v1/orders/{id}", m{"GET": s.orderGet}},
-		{"/api/v1/user-token/secrets", m{"GET": s.secretList, "POST": s.once(s.secretPost)}},
+		{"/api/v1/user-token/secrets", m{"GET": s.secretList, "POST": s.secretPost}},
 		{"/api/v1/handoffs", m{"GET": s.handoffList}},
 		{"/api/v1/handoffs/{id}", m{"GET": s.handoffGet}},
 		{"/api/v1/handoffs/{id}/accept", m{"POST": s.once(s.handoffAccept)}},

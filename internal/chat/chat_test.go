@@ -198,9 +198,14 @@ func TestWhatMayBeRelatedIsShownAsThat(t *testing.T) {
 	t.Parallel()
 	text := "微信支付即时到账。"
 	ps := []kb.Passage{{Chunk: kb.Chunk{ID: 1, Document: "d", Version: 1, Text: text, End: len(text)}}}
-	for sure, shown := range map[float64]bool{0.3: true, 0.05: false} {
+	for _, tt := range []struct {
+		sure  float64
+		query string
+		shown bool
+	}{{0.3, "微信支付多久到账？", true}, {0.05, "微信支付多久到账？", false}, {0.3, "量子计算机有多大？", false}} {
+		sure, shown := tt.sure, tt.shown
 		found := kb.Found{Passages: ps, Quotes: []kb.Quote{{End: len(text), Score: sure}}, Answerable: sure, Abstain: true}
-		evs, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: fixed(found)}), kb.Question{Query: "花呗退款多久到账？"})
+		evs, answer, err := ask(t, New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: fixed(found)}), kb.Question{Query: tt.query})
 		m := end(evs).Metadata
 		if err != nil || !m.Abstained || strings.Contains(answer, text) != shown || strings.HasPrefix(answer, textsZh().related) != shown || len(end(evs).Sources) > 0 != shown {
 			t.Errorf("at %.1f: %q, %+v, %v", sure, answer, m, err)

@@ -68,6 +68,21 @@ func (a *answer) abstain() error {
 	return a.say(textsOf(a.turn.Lang).unknown)
 }
 
+// touched is the least share of a question's words that what may be related has.
+const touched = 0.4
+
+// touches reports whether the passages quoted are about what is asked.
+func (a *answer) touches() bool {
+	st := newStatement(a.turn.Condensed)
+	for _, q := range a.found.Quotes {
+		p := a.found.Passages[q.Passage]
+		if st.coverage(p.Title, p.Heading, p.Prefix, p.Text) >= touched {
+			return true
+		}
+	}
+	return false
+}
+
 // related is the least confidence of quotes that are worth showing beside "I
 // do not know". Of ten questions about real product documentation one lies
 // between it and the threshold of an answer, with the right passage among them.
@@ -76,7 +91,7 @@ const related = 0.08
 // abstainWithQuotes says that the knowledge base does not answer this, and
 // shows what may be related, if anything may.
 func (a *answer) abstainWithQuotes() error {
-	if len(a.found.Quotes) == 0 || a.found.Answerable < related || a.asksForWhatIsNot() {
+	if len(a.found.Quotes) == 0 || a.found.Answerable < related || a.asksForWhatIsNot() || !a.touches() {
 		return a.abstain()
 	}
 	a.turn.Metadata.Abstained, a.turn.Metadata.Offer, a.turn.Metadata.Quoted = true, kb.Handoff, true

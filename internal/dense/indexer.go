@@ -25,6 +25,7 @@ type Indexer struct {
 	mu       sync.Mutex
 	damaged  []int64              // blocks to be made anew
 	verified map[string]time.Time // when this process counted a batch
+	doubted  time.Time            // when they were last to be counted anew
 	listed   time.Time            // when this process looked for orphans
 }
 
@@ -130,6 +131,19 @@ func (x *Indexer) dims(ctx context.Context) (int, kb.Spent, error) {
 
 // probeText is a text that no model refuses: it tells whether the model works.
 const probeText = "hello"
+
+// doubt has the next pass count every batch outside anew: a search found fewer
+// vectors than there should be. More than once in doubtEvery costs more than it
+// finds.
+func (x *Indexer) doubt() {
+	const doubtEvery = 30 * time.Second
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if time.Since(x.doubted) >= doubtEvery {
+		x.doubted = time.Now()
+		clear(x.verified)
+	}
+}
 
 func (x *Indexer) repair(blocks []int64) {
 	x.mu.Lock()

@@ -112,6 +112,34 @@ func TestWhatWasLostOutsideIsSentAgain(t *testing.T) {
 	}
 }
 
+func TestAnIndexEmptiedWhileWeRunIsFilledAgain(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(t), new(remote)
+	cfg := Config{Remote: r.index()}
+	w.add("", texts("a", 50)...)
+	x := w.indexer(cfg)
+	w.pass(x)
+	woken := 0
+	s := NewSearcher(w.store, w.model, cfg, x, func() { woken++ })
+	clear(r.rows)
+	if rep := w.pass(x); rep.Sent != 0 {
+		t.Fatalf("%+v: it was counted again though nobody had reason to", rep)
+	}
+	near, err := s.Nearest(t.Context(), "number 7 says what", 5)
+	if note := s.Take("number 7 says what"); err != nil || len(near) != 5 || woken == 0 || !slices.Contains(note.Degraded, DegradedMilvus) {
+		t.Errorf("%d found, %v, woken %d times, degraded %v: want an answer from memory that says so", len(near), err, woken, note.Degraded)
+	}
+	w.pass(x) // takes the batches out of use
+	w.pass(x) // and sends them again
+	if r.size() != 50 {
+		t.Errorf("%d vectors outside, want 50", r.size())
+	}
+	near, err = s.Nearest(t.Context(), "number 7 says what", 5)
+	if note := s.Take("number 7 says what"); err != nil || len(near) != 5 || note.Degraded != nil {
+		t.Errorf("%d found, %v, degraded %v", len(near), err, note.Degraded)
+	}
+}
+
 func TestBatchesThatNobodyKnowsAreDeletedAndThoseOnTheirWayAreNot(t *testing.T) {
 	t.Parallel()
 	w, r := newWorld(t), new(remote)

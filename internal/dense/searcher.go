@@ -26,15 +26,16 @@ type Searcher struct {
 	cur     atomic.Pointer[state]
 	damaged func(ids []int64) // is told of blocks that cannot be read
 	lagging func()            // is told when chunks have no vector
+	doubt   func()            // is told when the index outside has fewer than it should
 }
 
 // NewSearcher returns a Searcher. x, which may be nil, repairs what the
 // Searcher finds damaged; lagging, which may be nil, is called when chunks turn
 // out to have no vector, and must not block.
 func NewSearcher(store Store, embed Embedder, cfg Config, x *Indexer, lagging func()) *Searcher {
-	s := &Searcher{store: store, embed: embed, cfg: cfg.withDefaults(), reading: make(chan struct{}, 1), damaged: func([]int64) {}, lagging: lagging}
+	s := &Searcher{store: store, embed: embed, cfg: cfg.withDefaults(), reading: make(chan struct{}, 1), damaged: func([]int64) {}, lagging: lagging, doubt: func() {}}
 	if x != nil {
-		s.damaged = x.repair
+		s.damaged, s.doubt = x.repair, x.doubt
 	}
 	if lagging == nil {
 		s.lagging = func() {}
@@ -210,6 +211,11 @@ func (s *Searcher) outside(ctx context.Context, q *question, st *state, k int) (
 		}
 		if len(ids) < k && len(hits) >= fetch && fetch < 16*k {
 			continue
+		}
+		if complete && 2*len(ids) < min(k, count(st.live)) { // emptied, or begun anew, behind our back
+			s.doubt()
+			s.lagging()
+			return nil, false, kb.E(kb.Unavailable, nil, "the vector index has lost vectors")
 		}
 		near, err = s.scored(ctx, q, st, ids, k)
 		return near, complete, err

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -40,6 +42,28 @@ func TestARepeatedRequestHappensOnce(t *testing.T) {
 	}
 	if r := post(one, "/api/v1/orders", "k2", order("paid")); r.status != 200 {
 		t.Errorf("mended: %d %s", r.status, r.body)
+	}
+
+	// A form has another boundary each time.
+	form := func() reply {
+		var b bytes.Buffer
+		f := multipart.NewWriter(&b)
+		part, _ := f.CreateFormFile("file", "f.txt")
+		_, _ = part.Write([]byte("营业时间是 10 点到 20 点。"))
+		_ = f.Close()
+		return one.do("POST", "/api/v1/documents", &b, "Content-Type", f.FormDataContentType(), "X-API-Key", one.key, "Idempotency-Key", "f1")
+	}
+	if a, b := form(), form(); a.status != 202 || b.status != 202 || string(a.body) != string(b.body) {
+		t.Errorf("the same form twice: %d %s, %d %s", a.status, a.body, b.status, b.body)
+	}
+	// Visitors have no name: a key alone must not give one the answer, and the
+	// session, of another.
+	visit := func() (x answer) {
+		one.json("POST", "/chat", map[string]any{"query": "你好"}, "Idempotency-Key", "1").into(t, &x)
+		return x
+	}
+	if a, b := visit(), visit(); a.Session == b.Session {
+		t.Errorf("two visitors share session %s", a.Session)
 	}
 
 	// A question asked again is not answered again.

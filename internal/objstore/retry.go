@@ -17,12 +17,12 @@ const (
 )
 
 // Retry runs try, which must change nothing that a second run does not change
-// again, until it succeeds, fails for a reason other than ErrDown or
-// ErrThrottled, or was tried four times. For implementations of Bucket.
+// again, until it succeeds, fails for a reason other than ErrDown, ErrThrottled
+// or ErrConflict, or was tried four times. For implementations of Bucket.
 func Retry(ctx context.Context, try func() error) error {
 	for n := 0; ; n++ {
 		err := try()
-		if err == nil || n == readTries-1 || ctx.Err() != nil || !errors.Is(err, ErrDown) && !errors.Is(err, ErrThrottled) {
+		if err == nil || n == readTries-1 || ctx.Err() != nil || !errors.Is(err, ErrDown) && !errors.Is(err, ErrThrottled) && !errors.Is(err, ErrConflict) {
 			return err
 		}
 		t := time.NewTimer(rand.N(readPause << n))

@@ -26,7 +26,7 @@ func TestRetryIsBoundedAndOnlyForWhatMayPass(t *testing.T) {
 		{"down for ever", []error{down}, 4},
 		{"an answer", []error{objstore.ErrNotExist}, 1},
 		{"denied", []error{objstore.Trouble(objstore.ErrDenied, nil)}, 1},
-		{"undecided", []error{objstore.Trouble(objstore.ErrConflict, nil)}, 1},
+		{"undecided", []error{objstore.Trouble(objstore.ErrConflict, nil)}, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
