@@ -110,8 +110,11 @@ func TestATurnOfAnOrderNeedsItsSessionToo(t *testing.T) {
 		with  kb.SessionID
 		want  bool
 	}{
-		{kb.Order, "", false}, {kb.Order, "other", false}, {kb.Order, "s", true},
-		{kb.Knowledge, "", true}, {kb.Knowledge, "other", false},
+		{kb.Order, "", false},
+		{kb.Order, "other", false},
+		{kb.Order, "s", true},
+		{kb.Knowledge, "", true},
+		{kb.Knowledge, "other", false},
 	} {
 		if got := provesTurn(kb.Question{Session: tt.with}, kb.Turn{Session: "s", Route: tt.route}); got != tt.want {
 			t.Errorf("a turn of route %s, asked for with session %q: %v", tt.route, tt.with, got)

@@ -315,11 +315,7 @@ func (v vectors) passOn(ctx context.Context, id kb.TenantID, x *dense.Indexer) e
 	rep, err := x.Pass(ctx)
 	v.say(ctx, id, rep)
 	if err != nil && ctx.Err() == nil && kb.KindOf(err) != kb.NotFound {
-		msg := "vectors are incomplete, will try again"
-		if rep.Missing == 0 {
-			msg = "vectors are all made, but a step after that failed, will try again"
-		}
-		v.log.WarnContext(ctx, msg, telemetry.Tenant, string(id), "missing", rep.Missing, "error", err)
+		v.log.WarnContext(ctx, "vectors: a pass did not end, will try again", telemetry.Tenant, string(id), "missing", rep.Missing, "error", err)
 	}
 	return err
 }
