@@ -28,10 +28,11 @@ type Frame struct {
 // File is one decoded log file.
 type File struct {
 	Header ltx.Header
-	Post   ltx.Checksum // of the database after the file
-	Pages  []Page       // by number, ascending
-	Frames []Frame      // parallel to Pages
-	Raw    []byte       // the bytes it was decoded from
+	Post   ltx.Checksum   // of the database after the file
+	Pages  []Page         // by number, ascending
+	Frames []Frame        // parallel to Pages
+	Sums   []ltx.Checksum // of the pages, parallel to Pages
+	Raw    []byte         // the bytes it was decoded from
 }
 
 // frameHead is the page header and the compressed size before the data.
@@ -50,13 +51,14 @@ func Encode(h ltx.Header, pages []Page, post ltx.Checksum) (*File, error) {
 	if err := enc.EncodeHeader(h); err != nil {
 		return nil, fmt.Errorf("encode commit %d: %w", h.MaxTXID, err)
 	}
-	f := &File{Header: h, Post: post, Pages: pages, Frames: make([]Frame, len(pages))}
+	f := &File{Header: h, Post: post, Pages: pages, Frames: make([]Frame, len(pages)), Sums: make([]ltx.Checksum, len(pages))}
 	for i, p := range pages {
 		off := enc.N()
 		if err := enc.EncodePage(ltx.PageHeader{Pgno: p.Pgno}, p.Data); err != nil {
 			return nil, fmt.Errorf("encode page %d of commit %d: %w", p.Pgno, h.MaxTXID, err)
 		}
 		f.Frames[i] = Frame{Pgno: p.Pgno, Off: off, Size: enc.N() - off}
+		f.Sums[i] = ChecksumPage(p)
 	}
 	enc.SetPostApplyChecksum(post)
 	if err := enc.Close(); err != nil {
@@ -77,7 +79,7 @@ func Decode(raw []byte) (*File, error) {
 		data := make([]byte, PageSize)
 		fr, err := r.Next(data)
 		if errors.Is(err, io.EOF) {
-			f.Post, f.Frames = r.Post, r.frames
+			f.Post, f.Frames, f.Sums = r.Post, r.frames, r.sums
 			return f, nil
 		}
 		if err != nil {
@@ -201,11 +203,16 @@ func ParseHeader(b []byte) (ltx.Header, error) {
 
 // ChecksumPage is a page's share in the rolling checksum. It is ltx's, faster.
 func ChecksumPage(p Page) ltx.Checksum {
+	return sumOf(p.Pgno, advance(0, p.Data))
+}
+
+// sumOf is ChecksumPage of a page whose data's advance from 0 is known.
+func sumOf(pgno uint32, data uint64) ltx.Checksum {
 	var n [4]byte
-	binary.BigEndian.PutUint32(n[:], p.Pgno)
+	binary.BigEndian.PutUint32(n[:], pgno)
 	var c crc
 	c.add(n[:])
-	c.add(p.Data)
+	c.addPage(data)
 	return ltx.ChecksumFlag | ltx.Checksum(c)
 }
 

@@ -4,6 +4,8 @@ import (
 	"hash/crc64"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/superfly/ltx"
 )
 
 func TestCRCIsThatOfTheStandardLibrary(t *testing.T) {
@@ -27,6 +29,27 @@ func TestCRCIsThatOfTheStandardLibrary(t *testing.T) {
 		c.add(b[cut:])
 		if want := crc64.Update(start, table, b); uint64(c) != want {
 			t.Fatalf("%d bytes cut at %d: %x, want %x", n, cut, uint64(c), want)
+		}
+	}
+}
+
+func TestAPageThatWasReadOnceEntersAnyChecksum(t *testing.T) {
+	t.Parallel()
+	table := crc64.MakeTable(crc64.ISO)
+	r := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, PageSize)
+	for range 50 {
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		start, page := r.Uint64(), advance(0, b)
+		c := crc(start)
+		c.addPage(page)
+		if want := crc64.Update(start, table, b); uint64(c) != want {
+			t.Fatalf("from %x: %x, want %x", start, uint64(c), want)
+		}
+		if got, want := ChecksumPage(Page{7, b}), ltx.ChecksumPage(7, b); got != want {
+			t.Fatalf("page 7: %s, want %s", got, want)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type Reader struct {
 	hash   crc
 	sum    ltx.Checksum // rolling, of a file that is a whole database
 	frames []Frame
+	sums   []ltx.Checksum // of the pages, parallel to frames
 	off    int64
 	tail   []byte // of the end, as far as it was read
 	done   bool
@@ -116,12 +117,15 @@ func (d *Reader) Next(data []byte) (Frame, error) {
 		return Frame{}, err
 	}
 	f := Frame{Pgno: pgno, Off: d.off, Size: int64(n)}
+	page := advance(0, data) // once for both checksums
 	d.hash.add(b[:frameHead])
-	d.take(n, data)
+	d.hash.addPage(page)
+	d.take(n, nil)
+	sum := sumOf(pgno, page)
 	if d.Header.IsSnapshot() {
-		d.sum = XorChecksum(d.sum, Page{pgno, data})
+		d.sum = ltx.ChecksumFlag | (d.sum ^ sum)
 	}
-	d.frames = append(d.frames, f)
+	d.frames, d.sums = append(d.frames, f), append(d.sums, sum)
 	return f, nil
 }
 

@@ -117,7 +117,7 @@ func (v *view) apply(f *commitlog.File, st commitlog.State, level int) (*view, [
 	changed := make([]*page, len(f.Pages))
 	for i, p := range f.Pages {
 		locs[i] = location{src, f.Frames[i].Off, f.Frames[i].Size}
-		pages[i].pgno, pages[i].ver, pages[i].sum = p.Pgno, src.info.Max, commitlog.ChecksumPage(p)
+		pages[i].pgno, pages[i].ver, pages[i].sum = p.Pgno, src.info.Max, f.Sums[i]
 		pages[i].loc.Store(&locs[i])
 		pages[i].buf.Store((*buffer)(p.Data))
 		changed[i] = &pages[i]
