@@ -223,7 +223,7 @@ func readInquiry(query string, last *kb.OrderRef) (inquiry, bool) {
 		return inquiry{dropped: true}, true
 	}
 	id := orderID(q, asked && last.ID == "")
-	mine := whereabouts.MatchString(lower) && !howTo.MatchString(lower) || lookUp.MatchString(bare(lower))
+	mine := saysWhereabouts(lower) || saysLookUp(bare(lower))
 	switch {
 	case asked && !mine && last.ID != "" && (id == "" || !orderWord.MatchString(lower) || answersBeside(q, id, last.ID)) && !strings.ContainsAny(q, "#№"):
 		return readAnswer(q, lower, last.ID)

@@ -80,6 +80,32 @@ var (
 	leadIn = lazily(`^\s*((好的?|嗯|那|就|ok|okay|sure|yes|well)[,，。.\s]*)*(我的?|收货人?的?|预留的?|下单的?|订单的?|的|my|the|it'?s?|i'?m|i am)?\s*(手机号?码?|电话号?码?|号码|尾号|后四位|末四位|姓名|名字|名|邮箱|邮件|邮编|验证码?|验证信息|校验码|密码|口令|收货人|last name|first name|surname|name|phone( number)?|mobile( number)?|e-?mail( address)?|zip( code)?|post ?code|code|pin|verifier|password|last (four|4)( digits)?)?(的?(尾号|后四位|末四位))?\s*(是|为|叫|:|：|=|ends (with|in)|ending (with|in)|is|are|was)?\s*[:：]?\s*`)
 )
 
+// Each match of whereabouts and of lookUp has one of these: both take long to
+// compile, for a question that has none of them.
+const (
+	whereaboutsHas = `我|俺|咱|订单|my |order|package|parcel|shipment|purchase|delivery|when |what time `
+	lookUpHas      = `订单|快递|包裹|物流|单号|单子|order|package|parcel|shipment`
+)
+
+// hasAny reports whether s has one of words, which stand between "|".
+func hasAny(s, words string) bool {
+	for w := range strings.SplitSeq(words, "|") {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// saysWhereabouts reports whether a message of small letters asks for an order
+// of its sender's and does not name it.
+func saysWhereabouts(lower string) bool {
+	return hasAny(lower, whereaboutsHas) && whereabouts.MatchString(lower) && !howTo.MatchString(lower)
+}
+
+// saysLookUp reports whether a bare message is nothing but a look-up.
+func saysLookUp(bare string) bool { return hasAny(bare, lookUpHas) && lookUp.MatchString(bare) }
+
 // idToken finds what may be an order's id: words of letters and digits, joined
 // by signs.
 var idToken = lazily(`[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*`)

@@ -42,9 +42,34 @@ var (
 	cancels = whole(`取消转人工|取消人工|不转人工|不用转人工|不用人工|不需要人工|别转人工|回到智能客服|返回智能客服|取消|cancel|cancelthehandoff|cancelhandoff|nevermind|backtothebot|noneedforahuman|idontneedahuman`, `了|吧|谢谢|谢谢你|谢谢您|please|thanks|it|that|request|anymore`)
 )
 
-// whole compiles a rule: one of heads, then any of tails, and nothing else.
-func whole(heads, tails string) *pattern {
-	return lazily(`^(?:` + heads + `)(?:` + heads + `|` + tails + `)*$`)
+// phrase is a rule for whole messages: one of heads, then any of heads and
+// tails, and nothing else. Both are words with "|" between them. Compiling
+// these as regular expressions took .6 ms of a cold start.
+type phrase struct{ heads, tails string }
+
+func whole(heads, tails string) phrase { return phrase{heads, tails} }
+
+// MatchString reports whether s is made of the rule's words.
+func (p phrase) MatchString(s string) bool {
+	var ends []bool // by position: the words before it are complete
+	step := func(at int, words string) {
+		for w := range strings.SplitSeq(words, "|") {
+			if strings.HasPrefix(s[at:], w) {
+				if ends == nil {
+					ends = make([]bool, len(s)+1)
+				}
+				ends[at+len(w)] = true
+			}
+		}
+	}
+	step(0, p.heads)
+	for at := range ends {
+		if ends[at] {
+			step(at, p.heads)
+			step(at, p.tails)
+		}
+	}
+	return ends != nil && ends[len(s)]
 }
 
 var (
