@@ -46,7 +46,7 @@ type hit struct {
 // there is no dense arm.
 var noVector = float32(math.NaN())
 
-func hasVector(cosine float32) bool { return cosine == cosine } //nolint:staticcheck // NaN alone is not
+func hasVector(cosine float32) bool { return !math.IsNaN(float64(cosine)) }
 
 // fuse scores hits by a convex sum of both arms and orders them. The floors
 // are fixed, 0 for BM25 and −1 for the cosine, so that a weak best hit of one

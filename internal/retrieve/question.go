@@ -272,7 +272,7 @@ func understand(q lexical.Query) question {
 }
 
 // measures stand between 哪 and what is asked for.
-const measures = "一个间家所支座条位种部本首项场次只名款篇届类份段张座栋颗"
+const measures = "一个间家所支座条位种部本首项场次只名款篇届类份段张栋颗"
 
 // profiled has a word of each relation that first sentences are about.
 const profiled = "出生 别名 职业 位于 属于 国籍 成立 性质 业务"

@@ -141,8 +141,10 @@ func (r relationSet) in(text string) (set relationSet) {
 
 // asksPrice reports a folded question for what something costs.
 func asksPrice(text string) bool {
-	for _, w := range [...]string{"多少钱", "几块钱", "几元", "多少元", "多少块", "价格", "价钱", "收费", "费用", "费多少", "怎么卖", "贵吗", "售价", "票价",
-		"how much is", "how much are", "how much does", "how much do ", "how much for", "how much it cost", "price", " cost", "fee ", "fees", "fee?", "charge for"} {
+	for _, w := range [...]string{
+		"多少钱", "几块钱", "几元", "多少元", "多少块", "价格", "价钱", "收费", "费用", "费多少", "怎么卖", "贵吗", "售价", "票价",
+		"how much is", "how much are", "how much does", "how much do ", "how much for", "how much it cost", "price", " cost", "fee ", "fees", "fee?", "charge for",
+	} {
 		if strings.Contains(text, w) {
 			return true
 		}
