@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -21,13 +22,12 @@ func TestAStrongReadReadsTheBoundaryAfterTheSlot(t *testing.T) {
 	b := new(mem.Bucket)
 	one := openDB(t, b, guarded(0))
 	commit(t, one, "CREATE TABLE k(v); INSERT INTO k VALUES('start')")
-	for at := 1; at <= 3; at++ { // expiry comes before this call of the read
-		armed, calls := false, 0
+	for at := int32(1); at <= 3; at++ { // expiry comes before this call of the read
+		var armed atomic.Bool
+		var calls atomic.Int32 // catching up asks for several slots at once
 		f := objstoretest.NewFault(b, func(objstoretest.Call) objstoretest.Effect {
-			if armed {
-				if calls++; calls == at {
-					expire(t, one.Log())
-				}
+			if armed.Load() && calls.Add(1) == at {
+				expire(t, one.Log())
 			}
 			return objstoretest.Effect{}
 		})
@@ -35,11 +35,11 @@ func TestAStrongReadReadsTheBoundaryAfterTheSlot(t *testing.T) {
 		for i := range 3 * simEvery {
 			commit(t, one, fmt.Sprintf("INSERT INTO k VALUES(%d)", i))
 		}
-		armed = true
+		armed.Store(true)
 		refresh(t, reader)
-		armed = false
-		if got, want := read(t, reader, "SELECT count(*) FROM k"), read(t, one, "SELECT count(*) FROM k"); got != want || calls < at {
-			t.Errorf("expiry before call %d of %d: a strong read sees %s rows of %s", at, calls, got, want)
+		armed.Store(false)
+		if got, want := read(t, reader, "SELECT count(*) FROM k"), read(t, one, "SELECT count(*) FROM k"); got != want || calls.Load() < at {
+			t.Errorf("expiry before call %d of %d: a strong read sees %s rows of %s", at, calls.Load(), got, want)
 		}
 	}
 }
