@@ -39,7 +39,7 @@ func (f finder) Retrieve(ctx context.Context, question string, n int) (kb.Found,
 	if err != nil {
 		return kb.Found{}, err
 	}
-	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers(), Degraded: res.Degraded}
+	found := kb.Found{Passages: res.Passages, Answerable: res.Answerable, Abstain: !res.Answers(), Fits: res.Fits, Degraded: res.Degraded}
 	for _, mode := range said.Degraded {
 		if !slices.Contains(found.Degraded, mode) {
 			found.Degraded = append(found.Degraded, mode)

@@ -28,7 +28,8 @@ type Memory interface {
 	SaveTurn(ctx context.Context, t kb.Turn, owner string, before, after kb.SessionState, reason string) error
 }
 
-// Retriever finds passages of one tenant.
+// Retriever finds passages of one tenant. The question is the last line; lines
+// before it are what the conversation is about.
 type Retriever interface {
 	Retrieve(ctx context.Context, question string, n int) (kb.Found, error)
 }

@@ -130,7 +130,7 @@ func TestFollowUpsCarryTheTopic(t *testing.T) {
 		if _, _, err := ask(t, c, kb.Question{Query: tt.then, Session: evs[0].Session}); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.asked[len(s.asked)-1], tt.first+" "+tt.then; got != want {
+		if got, want := s.asked[len(s.asked)-1], tt.first+"\n"+tt.then; got != want {
 			t.Errorf("searched for %q, want %q", got, want)
 		}
 		if m.turns[1].Query != tt.then || m.turns[1].Condensed == tt.then {

@@ -112,7 +112,7 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 	if topic == "" || how == standsAlone {
 		return a.search(ctx, a.turn.Query)
 	}
-	folded := topic + " " + a.turn.Query
+	folded := withoutCodes(topic, a.turn.Query) + "\n" + a.turn.Query
 	if how == mayRefer {
 		alone, err := a.search(ctx, a.turn.Query)
 		if err != nil || !alone.Abstain {
@@ -131,19 +131,31 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 	return both, nil
 }
 
+// withoutCodes is the topic of a follow-up; where that names a code of its own,
+// the topic's are not what it is about: E01 是什么意思, then 那 E05 呢.
+func withoutCodes(topic, query string) string {
+	if !identifier.MatchString(query) {
+		return topic
+	}
+	for _, code := range identifier.FindAllString(topic, -1) {
+		topic = strings.Replace(topic, code, "", 1)
+	}
+	return strings.TrimSpace(topic)
+}
+
 // saysAnythingNew reports whether what was found for the folded question is
 // about the new part of it: the topic alone would be answered as before.
 func (a *answer) saysAnythingNew(found kb.Found, how reference) bool {
 	if len(found.Quotes) == 0 {
 		return true // abstained already
 	}
-	if how == refers && !a.quotedBefore(found) {
+	if found.Fits || how == refers && !a.quotedBefore(found) {
 		return true
 	}
 	st := newStatement(a.turn.Query)
 	for _, q := range found.Quotes {
 		p := found.Passages[q.Passage]
-		if st.names(p.Heading, p.Prefix, p.Text) {
+		if q.Score >= found.Quotes[0].Score/2 && st.names(p.Heading, p.Prefix, p.Text) {
 			return true
 		}
 	}

@@ -281,6 +281,7 @@ type Found struct {
 	Quotes     []Quote   // best first; what to quote when no model writes
 	Answerable float64   // 0 to 1, that the knowledge base holds the answer
 	Abstain    bool      // Answerable is too low to answer
+	Fits       bool      // the best quote states the price, amount or time that is asked for
 	Degraded   []string  // degraded modes that shaped this
 }
 

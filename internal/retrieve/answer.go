@@ -153,11 +153,30 @@ func (t *Trace) confidence() float32 {
 	if best == nil || c <= vetoed {
 		return c
 	}
-	said := lexical.Fold(t.passages[best.passage].chunk.Prefix + " " + t.passages[best.passage].chunk.Text[best.Start:best.End])
-	if q := t.question.Text; asksPrice(q) && !hasPrice(said) || asksNumber(q) && !hasLongNumber(said) || t.answer[sRunIndex] >= unknownRun {
+	said := t.said(best)
+	if q := t.question.ask; asksPrice(q) && !hasPrice(said) || asksNumber(q) && !hasLongNumber(said) || t.answer[sRunIndex] >= unknownRun {
 		return vetoed
 	}
 	return c
+}
+
+// fits reports whether the best sentence states what is asked for where that
+// is told by numbers: a price, an amount, a time.
+func (t *Trace) fits() bool {
+	best, _ := t.bestSentence()
+	switch {
+	case best == nil:
+		return false
+	case asksPrice(t.question.ask):
+		return hasPrice(t.said(best))
+	}
+	return (t.question.kind == Time || t.question.kind == Quantity) && t.answer[sKind] > 0
+}
+
+// said is a sentence with the heads of its table, folded.
+func (t *Trace) said(s *sentence) string {
+	c := &t.passages[s.passage].chunk
+	return lexical.Fold(c.Prefix + " " + c.Text[s.Start:s.End])
 }
 
 // unknownRun is a run of two Han characters or a word of which nothing is in
@@ -189,7 +208,7 @@ func (t *Trace) lacks(x *[signals]float32, best *sentence) {
 	if t.question.kind == Yes {
 		x[sYesLack], x[sYesRun] = x[sLackBest], x[sRunPassage]
 	}
-	if asksPrice(t.question.Text) {
+	if asksPrice(t.question.ask) {
 		x[sPrice] = flag(hasPrice(own)) - 0.5
 		x[sPriceLack] = x[sLackBest]
 	}

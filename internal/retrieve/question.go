@@ -231,6 +231,7 @@ var askings = [...]asking{
 // question is what the scorers know of a question.
 type question struct {
 	lexical.Query
+	ask     string // Text without the lines before the last: those are what it is about
 	kind    Kind
 	at      int         // where the asking phrase begins in Text; −1 without one
 	end     int         // where it ends
@@ -244,11 +245,14 @@ type question struct {
 
 func understand(q lexical.Query) question {
 	out := question{Query: q, at: -1}
+	from := strings.LastIndexByte(q.Text, '\n') + 1
+	out.ask = q.Text[from:]
 	for _, a := range askings {
-		i := phraseAt(q.Text, a.phrase)
+		i := phraseAt(out.ask, a.phrase)
 		if i < 0 {
 			continue
 		}
+		i += from
 		out.kind, out.at, out.end = a.kind, i, i+len(a.phrase)
 		break
 	}
@@ -261,9 +265,9 @@ func understand(q lexical.Query) question {
 			out.after = firstRunes(strings.TrimLeft(q.Text[out.end:], measures), 2)
 		}
 	}
-	out.asked = related(q.Text)
+	out.asked = related(out.ask)
 	out.profile = !out.asked.empty() && out.asked.meets(related(profiled)) || out.kind == Place && strings.HasPrefix(q.Text[out.end:], "?")
-	out.define = definition(q.Text)
+	out.define = definition(out.ask)
 	out.near = make([]float32, len(q.Terms))
 	for i, t := range q.Terms {
 		out.near[i] = out.nearness(t.Key)

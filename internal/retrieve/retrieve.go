@@ -81,6 +81,7 @@ type Result struct {
 	Quotes     []Quote      // best first; none if nothing matches at all
 	Answerable float64      // 0 to 1, calibrated: the quotes answer the question
 	Kind       Kind         // what the question asks for
+	Fits       bool         // the best quote states the price, amount or time that is asked for
 	Degraded   []string     // what had to be gone without, DegradedVectors and the like; nil if nothing
 }
 
@@ -108,7 +109,9 @@ const (
 )
 
 // Retrieve returns the n best passages for a question, and quotes from the
-// first of them. A question without a word to search for finds nothing, which
+// first of them. The question is the last line of text; lines before it are
+// what the conversation is about: they are searched for, too, but what is asked
+// for is in the last. A question without a word to search for finds nothing, which
 // is not an error.
 func (r *Retriever) Retrieve(ctx context.Context, text string, n int) (Result, error) {
 	t, err := r.Trace(ctx, text, n)
@@ -255,7 +258,7 @@ func (t *Trace) result(n int) Result {
 	if len(t.passages) == 0 {
 		return r
 	}
-	r.Answerable = float64(t.confidence())
+	r.Answerable, r.Fits = float64(t.confidence()), t.fits()
 	top := t.passages[0].score
 	for _, p := range t.passages[:min(n, len(t.passages))] {
 		out := kb.Passage{Chunk: p.chunk, BM25: float64(p.bm25), Score: r.Answerable * float64(share(p.score, top))}
