@@ -48,6 +48,8 @@ type Feedback interface {
 type Settings interface {
 	Setting(ctx context.Context, key string) (string, error)
 	ChangeSetting(ctx context.Context, key string, change func(old string) (string, error)) error
+	Synonyms(ctx context.Context) (kb.Synonyms, error)
+	PutSynonyms(ctx context.Context, groups kb.Synonyms) error
 }
 
 // serviceRoutes are the routes of the daily work.
@@ -66,6 +68,7 @@ func (s *Server) serviceRoutes() []route {
 		{"/api/v1/sessions/{id}", m{"GET": s.sessionGet}},
 		{"/api/v1/sessions/{id}/events", m{"GET": s.sessionEvents}},
 		{"/api/v1/feedback", m{"POST": s.once(s.feedbackPost), "GET": s.feedbackList}},
+		{"/api/v1/synonyms", m{"GET": s.synonymsGet, "PUT": s.synonymsPut}},
 		{"/api/v1/usage", m{"GET": s.usageGet}},
 		{"/models", m{"GET": s.modelList}},
 		{"/models/current", m{"GET": s.modelCurrent}},

@@ -163,6 +163,8 @@ func TestWhoMayDoTheDailyWork(t *testing.T) {
 		{"GET", "/api/v1/sessions/x", "", "admin"},
 		{"GET", "/api/v1/feedback", "", "admin"},
 		{"GET", "/api/v1/usage", "", "admin"},
+		{"GET", "/api/v1/synonyms", "", "admin"},
+		{"PUT", "/api/v1/synonyms", `{"synonyms":[["a","b"]]}`, "admin"},
 		{"GET", "/models", "", "admin ingest chat"},
 		{"GET", "/models/current", "", "admin ingest chat"},
 		{"POST", "/models/switch", `{"type":"chat","model":"m/2"}`, "admin"},
@@ -316,6 +318,46 @@ func TestModelsAreSwitchedPerTenant(t *testing.T) {
 	}
 	o.want(404, chatKey, "GET", "/models/info/chat/nope", "")
 	o.want(400, chatKey, "GET", "/models/info/image/m-1", "")
+}
+
+func TestSynonyms(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t, Config{})
+	put := func(status int, body string) string {
+		t.Helper()
+		return fmt.Sprint(o.want(status, adminKey, "PUT", "/api/v1/synonyms", body))
+	}
+	now := func(key string) string {
+		t.Helper()
+		return fmt.Sprint(o.want(200, key, "GET", "/api/v1/synonyms", ""))
+	}
+	const none, two = "map[synonyms:[]]", "map[synonyms:[[保修 保固] [花呗 蚂蚁花呗]]]"
+	if got := now(adminKey); got != none {
+		t.Errorf("at first %s", got)
+	}
+	if got := put(200, `{"synonyms":[["保修"," 保固 "],["花呗","蚂蚁花呗"]]}`); got != two {
+		t.Errorf("put: %s", got)
+	}
+	for body, want := range map[string]string{
+		`{}`:                                 "empty list",
+		`{"synonyms":[["a"]]}`:               "group 1 has 1 words",
+		`{"synonyms":[["a","b"],["",1]]`:     "",
+		`{"synonyms":[["a","b"],["c"," "]]}`: "word 2 of group 2",
+		`{"synonyms":[["a","` + strings.Repeat("长", 41) + `"]]}`:            "word 2 of group 1",
+		`{"synonyms":[["a","b\nc"]]}`:                                       "one line",
+		`{"synonyms":[` + strings.Repeat(`["a","b"],`, 500) + `["a","b"]]}`: "501 groups",
+		`{"synonym":[]}`: "synonym",
+	} {
+		if got := put(400, body); !strings.Contains(got, want) {
+			t.Errorf("%.60s: %s, want it to say %q", body, got, want)
+		}
+	}
+	if got, other := now(adminKey), now(otherKey); got != two || other != none {
+		t.Errorf("after what was refused %s, another tenant has %s", got, other)
+	}
+	if got := put(200, `{"synonyms":[]}`); got != none || now(adminKey) != none {
+		t.Errorf("removed: %s", got)
+	}
 }
 
 func TestFeedbackAndUsage(t *testing.T) {

@@ -180,6 +180,24 @@ func TestAPersonTakesOverAndGivesBack(t *testing.T) {
 	}
 }
 
+func TestSynonymsReachEveryServerOfAStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, two := start(t, dir), start(t, dir)
+	const question = "萤火虫保修多久？"
+	for _, s := range []*server{one, two} {
+		if a := s.ask(question, ""); !a.Metadata.Abstained {
+			t.Fatalf("answered before anybody said what 萤火虫 is: %q", a.Answer)
+		}
+	}
+	one.admin(200, "PUT", "/api/v1/synonyms", map[string]any{"synonyms": [][]string{{"星芒台灯", "萤火虫"}}})
+	for _, s := range []*server{two, one} {
+		if a := s.ask(question, ""); a.Metadata.Abstained || !strings.Contains(a.Answer, "24 个月") {
+			t.Errorf("with the synonym: %q", a.Answer)
+		}
+	}
+}
+
 func TestASwitchedModelReachesEveryServerOfAStore(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

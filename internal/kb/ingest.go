@@ -81,7 +81,12 @@ type Index struct {
 	Version  int64 // grows with every change of what can be found
 	Segments []Segment
 	Dead     []Span // in order: in a segment still, but not to be found
+	Synonyms Synonyms
 }
+
+// Synonyms are groups of words and phrases that mean the same to one tenant:
+// a question with one of a group is a question with each of them.
+type Synonyms [][]string
 
 // Published is a version that becomes live.
 type Published struct {

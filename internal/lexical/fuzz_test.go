@@ -98,7 +98,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		q := Parse(s, Synonyms{"退款": {"退钱"}})
+		q := Parse(s, NewSynonyms([][]string{{"退款", "退钱"}}))
 		terms := make([]TermStat, 0, len(q.Terms))
 		for _, k := range q.Terms {
 			if k.Key == "" || !utf8.ValidString(k.Key) || len(k.Key) > maxWordBytes {

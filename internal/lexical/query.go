@@ -23,11 +23,31 @@ type Term struct {
 type Query struct {
 	Terms []Term // distinct, in order of appearance
 	Text  string // the question normalised: NFKC, lower case, Simplified; for rules about it
+	Same  []Same // what of Text has synonyms
 }
 
-// Synonyms maps a word or phrase to others that mean the same for one tenant.
-// Keys and values are normalised like questions.
-type Synonyms map[string][]string
+// Same is a phrase of a question and what means the same.
+type Same struct {
+	Phrase string   // as it stands in Query.Text
+	Others []string // folded
+}
+
+// Synonyms are groups of words and phrases that mean the same for one tenant.
+// nil is none; make others with NewSynonyms.
+type Synonyms []synonymGroup
+
+type synonymGroup []string // folded
+
+// NewSynonyms readies groups for questions.
+func NewSynonyms(groups [][]string) Synonyms {
+	out := make(Synonyms, len(groups))
+	for i, g := range groups {
+		for _, w := range g {
+			out[i] = append(out[i], strings.TrimSpace(Fold(w)))
+		}
+	}
+	return out
+}
 
 // synonymWeight is what a synonym counts beside the word itself: enough to
 // find, too little to outrank the same match of the user's own word.
@@ -40,12 +60,20 @@ func Parse(question string, syn Synonyms) Query {
 	q := Query{Text: Fold(question)}
 	p := parser{q: &q, at: map[string]int{}, weight: 1, asks: asksEnglish(q.Text)}
 	scan(withoutQuestionWords(question), &p)
-	for from, to := range syn {
-		if containsPhrase(q.Text, Fold(from)) {
-			p.weight = synonymWeight
-			for _, t := range to {
-				scan(t, &p)
+	p.weight = synonymWeight
+	for _, group := range syn {
+		for _, word := range group {
+			if !containsPhrase(q.Text, word) {
+				continue
 			}
+			same := Same{Phrase: word}
+			for _, other := range group {
+				if other != word {
+					same.Others = append(same.Others, other)
+					scan(other, &p)
+				}
+			}
+			q.Same = append(q.Same, same)
 		}
 	}
 	return q

@@ -88,6 +88,13 @@ func (q *question) units(terms []lexical.TermStat) []unit {
 			u.weight = genericWeight
 		}
 	}
+	for _, s := range q.Same {
+		var same uint64
+		for _, other := range s.Others {
+			same |= termsOf(other, terms)
+		}
+		mark(s.Phrase, func(u *unit) { u.strong |= same })
+	}
 	for i, words := range relations {
 		if q.asked.has(i) {
 			for _, w := range words {

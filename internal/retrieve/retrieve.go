@@ -31,8 +31,7 @@ type Store interface {
 
 // Config tunes a Retriever. The zero Config is the default.
 type Config struct {
-	CacheBytes int64            // of segments and chunks kept in memory; 0 means 64 MiB
-	Synonyms   lexical.Synonyms // of the tenant
+	CacheBytes int64 // of segments and chunks kept in memory; 0 means 64 MiB
 	// Vectors is the dense arm; nil means lexical search alone.
 	Vectors Vectors
 	// DenseWeight is the part of the cosine in the fused score, by embedding
@@ -123,8 +122,8 @@ func (r *Retriever) Retrieve(ctx context.Context, text string, n int) (Result, e
 
 // Trace runs Retrieve and returns what it saw on the way.
 func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, error) {
-	t := &Trace{question: understand(lexical.Parse(text, r.cfg.Synonyms))}
-	if n <= 0 || len(t.question.Terms) == 0 && r.cfg.Vectors == nil {
+	t := &Trace{}
+	if n <= 0 {
 		return t, nil
 	}
 	var err error
@@ -175,8 +174,18 @@ func (r *Retriever) first(ctx context.Context, t *Trace, text string, k int) err
 	if err != nil {
 		return err
 	}
+	t.question = understand(lexical.Parse(text, snap.synonyms))
+	if len(t.question.Terms) == 0 && near == nil {
+		return nil
+	}
 	if t.stats, err = snap.index.Search(ctx, t.question.Query, k); err != nil {
 		return err
+	}
+	if said, ok := t.question.reworded(t.stats.Terms); ok {
+		t.question = understand(lexical.Parse(said, snap.synonyms))
+		if t.stats, err = snap.index.Search(ctx, t.question.Query, k); err != nil {
+			return err
+		}
 	}
 	hits, degraded, err := r.hybrid(ctx, snap.index, t.question, text, t.stats.Hits, near)
 	if err != nil {

@@ -23,6 +23,7 @@ type store struct {
 	dead     []kb.Span
 	chunks   map[kb.ChunkID]kb.Chunk
 	reads    int
+	synonyms kb.Synonyms
 	vanish   int // so many reads of a segment fail as if it had been merged away
 }
 
@@ -55,6 +56,13 @@ func (s *store) bury(id kb.ChunkID) {
 	s.version++
 }
 
+func (s *store) know(same kb.Synonyms) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synonyms = same
+	s.version++
+}
+
 func (s *store) IndexVersion(ctx context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +72,7 @@ func (s *store) IndexVersion(ctx context.Context) (int64, error) {
 func (s *store) Index(context.Context) (kb.Index, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return kb.Index{Version: s.version, Segments: slices.Clone(s.segments), Dead: slices.Clone(s.dead)}, nil
+	return kb.Index{Version: s.version, Segments: slices.Clone(s.segments), Dead: slices.Clone(s.dead), Synonyms: s.synonyms}, nil
 }
 
 func (s *store) ReadSegment(_ context.Context, id, off, n int64) ([]byte, error) {
@@ -256,11 +264,18 @@ func TestCanceledQuestionEnds(t *testing.T) {
 	}
 }
 
-func TestSynonymsFind(t *testing.T) {
+func TestSynonyms(t *testing.T) {
 	t.Parallel()
-	r := retrieve.New(shop(t), retrieve.Config{Synonyms: lexical.Synonyms{"打款": {"退款", "返回"}}})
-	if _, got := first(t, r, "打款要几天"); !strings.Contains(got, "退款") {
-		t.Errorf("quotes %q, want the refund", got)
+	s := shop(t)
+	r := retrieve.New(s, retrieve.Config{})
+	if res, got := first(t, r, "打款要几天"); res.Answers() {
+		t.Fatalf("打款 is answered with %q before anybody said what it is", got)
+	}
+	s.know(kb.Synonyms{{"退款", "打款", "Rückzahlung"}, {"上限", "最多"}})
+	for _, q := range []string{"打款要几天", "RÜCKZAHLUNG 要几天"} {
+		if res, got := first(t, r, q); !res.Answers() || !strings.Contains(got, "退款") {
+			t.Errorf("%s: answers %v with %q, confidence %.2f; want the refund", q, res.Answers(), got, res.Answerable)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ type snapshot struct {
 	version int64
 	index   lexical.Index
 	dead    []kb.Span
+
+	synonyms lexical.Synonyms
 }
 
 // isDead reports whether a chunk is in a segment but not live.
@@ -60,7 +62,7 @@ func (r *Retriever) open(ctx context.Context) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap := &snapshot{version: x.Version, dead: x.Dead}
+	snap := &snapshot{version: x.Version, dead: x.Dead, synonyms: lexical.NewSynonyms(x.Synonyms)}
 	open := make(map[int64]*lexical.Segment, len(x.Segments))
 	for _, seg := range x.Segments {
 		s, err := r.segment(ctx, seg)

@@ -235,6 +235,9 @@ func (s *Store) Index(ctx context.Context) (x kb.Index, err error) {
 		if x.Version, err = meta(c, "kb_version"); err != nil {
 			return err
 		}
+		if x.Synonyms, err = synonyms(c); err != nil {
+			return err
+		}
 		err = c.Query(func(r *tenant.Row) error {
 			x.Segments = append(x.Segments, kb.Segment{
 				ID: r.Int64(0), Level: r.Int(1), Docs: r.Int(2), Bytes: r.Int64(3), First: kb.ChunkID(r.Int64(4)), Last: kb.ChunkID(r.Int64(5)),

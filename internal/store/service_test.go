@@ -380,3 +380,33 @@ func TestSettings(t *testing.T) {
 		t.Errorf("ChangeSetting = %v", err)
 	}
 }
+
+func TestSynonymsAreAChangeOfTheKnowledgeBase(t *testing.T) {
+	t.Parallel()
+	s, ctx := open(t), t.Context()
+	version := func() int64 {
+		t.Helper()
+		v, err := s.IndexVersion(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	before := version()
+	for _, groups := range []kb.Synonyms{{{"保修", "保固"}, {"a", "b", "c"}}, {{"a", "b"}}, nil} {
+		if err := s.PutSynonyms(ctx, groups); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Synonyms(ctx)
+		if diff := cmp.Diff(groups, got); diff != "" || err != nil {
+			t.Errorf("Synonyms: %v\n%s", err, diff)
+		}
+		if x, err := s.Index(ctx); err != nil || !cmp.Equal(x.Synonyms, groups) || x.Version != before+1 {
+			t.Errorf("Index = %+v, %v, want the synonyms and version %d", x, err, before+1)
+		}
+		before = version()
+		if err := s.PutSynonyms(ctx, groups); err != nil || version() != before {
+			t.Errorf("the same once more: %v, version %d, want it to stay %d", err, version(), before)
+		}
+	}
+}

@@ -34,18 +34,23 @@ func (s *Store) ChangeSetting(ctx context.Context, key string, change func(old s
 			return err
 		}
 		value, err := change(old)
-		switch {
-		case err != nil || value == old:
+		if err != nil || value == old {
 			return err
-		case value == "":
-			return c.Exec(`DELETE FROM settings WHERE key = ?`, key)
 		}
-		return c.Exec(`INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+		return putSetting(c, key, value)
 	})
 	if err != nil {
 		return fmt.Errorf("change setting %s: %w", key, err)
 	}
 	return nil
+}
+
+// putSetting puts value under key; an empty one is removed.
+func putSetting(c *tenant.Conn, key, value string) error {
+	if value == "" {
+		return c.Exec(`DELETE FROM settings WHERE key = ?`, key)
+	}
+	return c.Exec(`INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
 }
 
 // addUsage counts a turn.
