@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func (m *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Unlock()
 	w.Header().Set("Content-Type", "text/event-stream")
 	var at []time.Time
-	for i, token := range append([]string{"ANSWER\n"}, pieces(m.says, 2)...) {
+	for i, token := range append([]string{"ANSWER\n"}, pieces(m.says, perToken)...) {
 		if i > 0 {
 			time.Sleep(m.every)
 		}
@@ -89,6 +90,23 @@ func (m *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.said[id] = at
 	m.mu.Unlock()
 	fmt.Fprint(w, `data: {"id":"1","object":"chat.completion.chunk","model":"qwen-plus","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+}
+
+// perToken is how many characters a token has.
+const perToken = 2
+
+// terms is an answer of so many tokens that the sample documents bear out. No
+// two of its sentences are the same: a model that repeats itself is stopped.
+func terms(tokens int) string {
+	clauses := []string{"自签收之日起", "灯珠和电源适配器同样在保修范围内", "备用灯臂、收纳袋等配件也在保修范围内", "保修期内的维修免费", "往返运费由我们承担", "保修期外先报价", "您同意后再维修"}
+	var s []rune
+	for n := len(clauses); len(s) < tokens*perToken; n-- {
+		for from := range clauses {
+			turned := append(slices.Clone(clauses[from:]), clauses[:from]...)
+			s = append(s, []rune(strings.Join(turned[:n], "，")+"。")...)
+		}
+	}
+	return string(s[:tokens*perToken])
 }
 
 func pieces(s string, n int) (out []string) {
@@ -134,15 +152,143 @@ func ofOurs(data []byte) string {
 	return e.Content
 }
 
-// BenchmarkStreams reports what the server adds to a model that talks: delay
-// per token over 200 streams of 50 tokens a second, beside the same streams
-// read from the model itself in the same run (client, model and server share
-// the machine's cores); its time before the model is asked; and its memory for
-// each stream that is open.
+// streams is how many are open at once, each of 50 tokens a second.
+const streams = 200
+
+// stream is when each character of one was said and came.
+type stream struct{ said, came []time.Time }
+
+// way is one way from the customer to the model.
+type way struct {
+	b    *testing.B
+	m    *talker
+	open func(n int) io.ReadCloser
+	text func([]byte) string
+}
+
+// run opens all streams, the first at once and the last after spread, and
+// reads them to their ends.
+func (w way) run(spread time.Duration) []stream {
+	all := make([]stream, streams)
+	var wg sync.WaitGroup
+	for n := range streams {
+		wg.Go(func() {
+			time.Sleep(time.Duration(n) * spread / streams)
+			body := w.open(n)
+			defer body.Close()
+			came := listen(body, w.text)
+			w.m.mu.Lock()
+			said := w.m.said[numbered.FindString(question(n))]
+			w.m.mu.Unlock()
+			if len(came) < len(said) || len(said) == 0 {
+				w.b.Errorf("stream %d: %d characters of %d came", n, len(came), len(said))
+				return
+			}
+			all[n] = stream{said, came}
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// between gives the median and the 99th percentile of the delays of what was
+// said between two moments.
+func between(b *testing.B, all []stream, from, to time.Time) (p50, p99 time.Duration) {
+	var d []time.Duration
+	for _, s := range all {
+		for i, at := range s.said {
+			if at.After(from) && at.Before(to) {
+				d = append(d, s.came[i].Sub(at))
+			}
+		}
+	}
+	if len(d) == 0 {
+		b.Fatal("nothing came")
+	}
+	slices.Sort(d)
+	return d[len(d)/2], d[len(d)*99/100]
+}
+
+// steady is run while all streams are open and talk: none has to be opened or
+// ended meanwhile. cpu is what s took for each token.
+func (w way) steady(s *server) (p50, p99 time.Duration, cpu float64) {
+	const opened, lasts = 4 * time.Second, 3 * time.Second
+	from := time.Now().Add(opened)
+	to := from.Add(lasts)
+	var spent time.Duration
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		time.Sleep(time.Until(from))
+		if dir := os.Getenv("STREAMS_DEBUG"); dir != "" && s.key != "" {
+			go func() {
+				os.WriteFile(dir+"/cpu", s.do("GET", "/debug/pprof/profile?seconds=3", nil, "X-API-Key", s.key).body, 0o600)
+			}()
+		}
+		began := s.spent()
+		time.Sleep(time.Until(to))
+		spent = s.spent() - began
+	})
+	all := w.run(opened / 2)
+	wg.Wait()
+	tokens := 0
+	for n, one := range all {
+		if len(one.said) == 0 || one.said[0].After(from) || one.said[len(one.said)-1].Before(to) {
+			w.b.Errorf("stream %d was not open all the time", n)
+		}
+		for _, at := range one.said {
+			if at.After(from) && at.Before(to) {
+				tokens++
+			}
+		}
+	}
+	p50, p99 = between(w.b, all, from, to)
+	return p50, p99, float64(spent.Microseconds()) / float64(tokens/perToken)
+}
+
+// held is what s takes in memory for each of so many streams that have begun
+// and wait for the model.
+func (w way) held(s *server, hangUp func()) (kib float64) {
+	w.m.every = 0
+	w.run(0) // fills the caches and pools that stay
+	hangUp() // idle connections would be counted as what was there before
+	w.m.hold = make(chan struct{})
+	defer func() { w.m.hold = nil }()
+	before := s.live()
+	var wg, began sync.WaitGroup
+	began.Add(streams)
+	for n := range streams {
+		wg.Go(func() {
+			body := w.open(5000 + n)
+			defer body.Close()
+			once := sync.OnceFunc(began.Done)
+			defer once()
+			for sc := bufio.NewScanner(body); sc.Scan(); {
+				if data, ok := bytes.CutPrefix(sc.Bytes(), []byte("data: ")); ok && w.text(data) != "" {
+					once()
+				}
+			}
+		})
+	}
+	began.Wait()
+	if dir := os.Getenv("STREAMS_DEBUG"); dir != "" {
+		for _, p := range []string{"goroutine?debug=1", "heap?gc=1"} {
+			os.WriteFile(dir+"/"+p[:4]+s.url[len(s.url)-5:], s.do("GET", "/debug/pprof/"+p, nil, "X-API-Key", s.key).body, 0o600)
+		}
+	}
+	kib = (s.live() - before) / 1024 / streams
+	close(w.m.hold)
+	wg.Wait()
+	return kib
+}
+
+// BenchmarkStreams reports what the server adds to a model that talks, beside a
+// bare relay to the same model in the same run: delay and processor time for
+// each token while 200 streams of 50 tokens a second are open, the same while
+// all of them begin at once, and memory for each stream that is open; also its
+// time before the model is asked. Reader, model and server share the cores of
+// the machine.
 func BenchmarkStreams(b *testing.B) {
-	const streams = 200
-	policy := "自签收之日起，灯珠和电源适配器同样在保修范围内，备用灯臂、收纳袋等配件也在保修范围内，保修期内的维修免费，往返运费由我们承担，保修期外先报价，您同意后再维修。"
-	m := &talker{says: strings.Repeat(policy, 2), every: 20 * time.Millisecond, said: map[string][]time.Time{}, came: map[string]time.Time{}, read: map[string][2]time.Time{}}
+	m := &talker{said: map[string][]time.Time{}, came: map[string]time.Time{}, read: map[string][2]time.Time{}}
 	model := httptest.NewServer(m)
 	defer model.Close()
 	s := startB(b, b.TempDir(), []string{
@@ -151,6 +297,7 @@ func BenchmarkStreams(b *testing.B) {
 	})
 	defer s.kill()
 	s.sampled()
+	r := startRelay(b, model.URL+"/v1/chat/completions")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000}}
 	post := func(url, body string) io.ReadCloser {
 		res, err := client.Post(url, "application/json", strings.NewReader(body))
@@ -160,101 +307,79 @@ func BenchmarkStreams(b *testing.B) {
 		}
 		return res.Body
 	}
-	direct := func(n int) io.ReadCloser {
-		return post(model.URL+"/v1/chat/completions", fmt.Sprintf(`{"stream":true,"q":%q}`, question(n)))
+	ofTheModel := func(url string) way {
+		return way{b, m, func(n int) io.ReadCloser {
+			return post(url+"/v1/chat/completions", fmt.Sprintf(`{"stream":true,"q":%q}`, question(n)))
+		}, ofModel}
 	}
-	relayed := func(n int) io.ReadCloser {
+	direct, bare := ofTheModel(model.URL), ofTheModel(r.url)
+	ours := way{b, m, func(n int) io.ReadCloser {
 		return post(s.url+"/chat", fmt.Sprintf(`{"query":%q,"stream":true}`, question(n)))
-	}
-	delays := func(open func(int) io.ReadCloser, text func([]byte) string) (p50, p99 time.Duration) {
-		var mu sync.Mutex
-		var all []time.Duration
-		var wg sync.WaitGroup
-		for n := range streams {
-			wg.Go(func() {
-				time.Sleep(time.Duration(n) * 20 * time.Millisecond / streams) // not all in one tick
-				body := open(n)
-				defer body.Close()
-				got := listen(body, text)
-				id := numbered.FindString(question(n))
-				m.mu.Lock()
-				said := m.said[id]
-				m.mu.Unlock()
-				if len(got) < len(said) {
-					b.Errorf("stream %d: %d characters of %d came", n, len(got), len(said))
-					return
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for i := range said {
-					all = append(all, got[i].Sub(said[i]))
-				}
-			})
-		}
-		wg.Wait()
-		slices.Sort(all)
-		if len(all) == 0 {
-			b.Fatal("nothing came")
-		}
-		return all[len(all)/2], all[len(all)*99/100]
-	}
+	}, ofOurs}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 	b.Run("token", func(b *testing.B) {
-		d50, d99 := delays(direct, ofModel)
-		r50, r99 := delays(relayed, ofOurs)
+		m.says, m.every = terms(450), 20*time.Millisecond
+		d50, d99, _ := direct.steady(r)
+		r50, r99, rcpu := bare.steady(r)
+		o50, o99, ocpu := ours.steady(s)
 		b.ReportMetric(ms(d50), "ms/direct-p50")
-		b.ReportMetric(ms(r50-d50), "ms/added-p50")
-		b.ReportMetric(ms(r99-d99), "ms/added-p99")
+		b.ReportMetric(ms(o50-d50), "ms/added-p50")
+		b.ReportMetric(ms(o99-d99), "ms/added-p99")
+		b.ReportMetric(ms(r50-d50), "ms/bare-p50")
+		b.ReportMetric(ms(r99-d99), "ms/bare-p99")
+		b.ReportMetric(ocpu, "µs-cpu/token")
+		b.ReportMetric(rcpu, "µs-cpu/bare-token")
+		b.ReportMetric(0, "ns/op")
+	})
+	b.Run("rush", func(b *testing.B) {
+		m.says, m.every = terms(75), 20*time.Millisecond
+		whole := func(w way) (p50, p99 time.Duration) {
+			began := time.Now()
+			return between(b, w.run(20*time.Millisecond), began, began.Add(time.Hour))
+		}
+		d50, d99 := whole(direct)
+		o50, o99 := whole(ours)
+		b.ReportMetric(ms(o50-d50), "ms/added-p50")
+		b.ReportMetric(ms(o99-d99), "ms/added-p99")
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("before", func(b *testing.B) {
-		m.every = 0
-		var ours []time.Duration
-		for n := range 200 {
-			began := time.Now()
-			body := relayed(1000 + n)
-			_, _ = io.Copy(io.Discard, body)
-			_ = body.Close()
-			id := numbered.FindString(question(1000 + n))
-			m.mu.Lock()
-			// Until the first call, and from its end to the second.
-			ours = append(ours, m.read[id][0].Sub(began)+m.came[id].Sub(m.read[id][1]))
-			m.mu.Unlock()
-		}
-		slices.Sort(ours)
-		b.ReportMetric(ms(ours[len(ours)/2]), "ms/p50")
-		b.ReportMetric(ms(ours[len(ours)*99/100]), "ms/p99")
+		m.says, m.every = terms(10), 0
+		p50, p99 := before(m, ours)
+		b.ReportMetric(ms(p50), "ms/p50")
+		b.ReportMetric(ms(p99), "ms/p99")
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("memory", func(b *testing.B) {
-		const open = streams
-		m.every = 0
-		delays(relayed, ofOurs) // fills the caches and pools that stay
-		m.hold = make(chan struct{})
-		before := s.live()
-		var wg, began sync.WaitGroup
-		began.Add(open)
-		for n := range open {
-			wg.Go(func() {
-				body := relayed(5000 + n)
-				defer body.Close()
-				sc := bufio.NewScanner(body)
-				once := sync.OnceFunc(began.Done)
-				defer once()
-				for sc.Scan() {
-					if strings.Contains(sc.Text(), `"chunk"`) {
-						once()
-					}
-				}
-			})
+		m.says = terms(10)
+		hangUp := func() {
+			client.CloseIdleConnections()
+			model.CloseClientConnections()
+			time.Sleep(100 * time.Millisecond) // until the servers have noticed
 		}
-		began.Wait()
-		b.ReportMetric((s.live()-before)/1024/open, "KiB/stream")
-		close(m.hold)
-		wg.Wait()
+		b.ReportMetric(ours.held(s, hangUp), "KiB/stream")
+		b.ReportMetric(bare.held(r, hangUp), "KiB/bare-stream")
 		b.ReportMetric(0, "ns/op")
 	})
+}
+
+// before is our time until the model is asked to read the message, and from
+// then until it is asked for the answer.
+func before(m *talker, w way) (p50, p99 time.Duration) {
+	var ours []time.Duration
+	for n := range 200 {
+		began := time.Now()
+		body := w.open(1000 + n)
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+		id := numbered.FindString(question(1000 + n))
+		m.mu.Lock()
+		ours = append(ours, m.read[id][0].Sub(began)+m.came[id].Sub(m.read[id][1]))
+		m.mu.Unlock()
+	}
+	slices.Sort(ours)
+	return ours[len(ours)/2], ours[len(ours)*99/100]
 }
 
 // live is the bytes of heap and stacks that the server uses after a few

@@ -49,7 +49,7 @@ func BenchmarkStream(b *testing.B) {
 	b.Run("sse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := io.Copy(io.Discard, newSSE(strings.NewReader(raw), 1<<20, judge)); err != nil {
+			if _, err := all(newSSE(strings.NewReader(raw), 1<<20, judge)); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -4,14 +4,18 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
 
 	"github.com/cloudwego/eino-ext/components/model/openai"
 	"github.com/cloudwego/eino-ext/components/model/qwen"
+	"github.com/cloudwego/eino/callbacks"
 	"github.com/cloudwego/eino/components/model"
 	"github.com/cloudwego/eino/schema"
 
@@ -54,8 +58,9 @@ func WithoutRetry() model.Option { return option(func(o *callOptions) { o.noRetr
 // Chat is the chat model for an eino graph, with every guarantee of this
 // package: a stream that ends with io.EOF was finished by the model, all else
 // is an error that kb.KindOf knows. It takes eino's common options (model,
-// temperature, max tokens, stop, tools) and this package's. A stream must be
-// closed; cancel its context as well to end one that hangs at once.
+// temperature, max tokens, stop, tools) and this package's. A stream ends with
+// its context, which has to be cancelled where it is left before its end: eino
+// has no way to tell the model that a stream was closed but a goroutine for it.
 func (c *Client) Chat() model.ToolCallingChatModel { return c.model }
 
 // chatModel wraps eino's client for the provider. Its zero tools mean none.
@@ -87,8 +92,8 @@ func (c *Client) openChat() (model.ToolCallingChatModel, error) {
 // GetType names the model in eino's callbacks.
 func (m *chatModel) GetType() string { return "Guarded" }
 
-// IsCallbacksEnabled says that the model below reports to eino's callbacks.
-func (m *chatModel) IsCallbacksEnabled() bool { return true }
+// IsCallbacksEnabled says that eino has to report to its callbacks itself.
+func (m *chatModel) IsCallbacksEnabled() bool { return false }
 
 // WithTools returns a model that offers tools.
 func (m *chatModel) WithTools(tools []*schema.ToolInfo) (model.ToolCallingChatModel, error) {
@@ -119,7 +124,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	if k == nil {
 		k = &call{}
 	}
-	k.op, k.model, k.stream = OpChat, *common.Model, stream
+	k.op, k.model, k.streams, k.stream = OpChat, *common.Model, stream, nil
 	k.tenant, k.bulk, k.sink, k.retries = own.tenant, own.bulk, own.sink, e.retries
 	k.tokens = 0
 	k.maxBody = 8*e.maxOutput + 64<<10 // JSON escapes a character as up to six bytes; the rest is the frame
@@ -139,6 +144,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	if len(extra) > 0 {
 		opts = append(slices.Clip(opts), openai.WithExtraFields(extra))
 	}
+	ctx = callbacks.InitCallbacks(ctx, nil) // eino reports for this model, the client below need not
 	return withCall(ctx, k), inner, opts, nil
 }
 
@@ -222,15 +228,57 @@ func (m *chatModel) stream(ctx context.Context, in []*schema.Message, opts []mod
 		return nil, err
 	}
 	sr, err := inner.Stream(ctx, in, opts...)
-	if err != nil {
-		return nil, m.explain(err)
+	b := callOf(ctx).stream
+	switch {
+	case err == nil && b != nil:
+		sr.Close() // empty, see begin
+		return m.pull(ctx, b), nil
+	case b != nil:
+		_ = b.Close()
 	}
-	sr = schema.StreamReaderWithConvert(sr, func(msg *schema.Message) (*schema.Message, error) { return msg, nil },
-		schema.WithErrWrapper(m.explain))
-	// An abandoned stream would hold a goroutine and a connection for good
-	// (facts/dependencies.md §3.2, 5), and a second Close would panic.
-	sr.SetAutomaticClose()
-	return sr, nil
+	return nil, m.explain(err)
+}
+
+// pull is a stream that is read by whoever asks for its next message. It closes
+// b at its end and, wherever it was left, with ctx.
+func (m *chatModel) pull(ctx context.Context, b *streamBody) *schema.StreamReader[*schema.Message] {
+	stop := context.AfterFunc(ctx, func() { _ = b.Close() })
+	asked := make([]struct{}, math.MaxInt32) // takes no memory
+	return schema.StreamReaderWithConvert(schema.StreamReaderFromArray(asked), func(struct{}) (*schema.Message, error) {
+		p, err := b.next()
+		var msg *schema.Message
+		if err == nil {
+			msg, err = p.message()
+		}
+		if err != nil {
+			stop()
+			_ = b.Close()
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			return msg, err
+		}
+		return nil, m.explain(err)
+	})
+}
+
+// message is p for eino.
+func (p *piece) message() (*schema.Message, error) {
+	msg := &schema.Message{Role: schema.Assistant, Content: p.text, ReasoningContent: p.thought}
+	if len(p.tools) > 0 {
+		if err := json.Unmarshal(p.tools, &msg.ToolCalls); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadReply, err)
+		}
+	}
+	if p.finish != "" || p.usage != nil {
+		msg.ResponseMeta = &schema.ResponseMeta{FinishReason: p.finish}
+	}
+	if u := p.usage; u != nil {
+		msg.ResponseMeta.Usage = &schema.TokenUsage{
+			PromptTokens: u.Prompt, CompletionTokens: u.Completion, TotalTokens: u.Total,
+			PromptTokenDetails: schema.PromptTokenDetails{CachedTokens: u.Details.Cached},
+		}
+	}
+	return msg, nil
 }
 
 // explain gives an error from the client below its *kb.Error: the one that the

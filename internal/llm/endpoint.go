@@ -147,10 +147,10 @@ func (e *endpoint) try(req *http.Request, body []byte, k *call) (*http.Response,
 		lim.release(v)
 		return nil, v
 	}
-	a := &attempt{e: e, k: k, lim: lim, probe: probe, ctx: ctx, start: now}
+	a := &attempt{e: e, k: k, body: body, lim: lim, probe: probe, ctx: ctx, start: now}
 	a.try, a.cancel = context.WithCancelCause(ctx)
 	a.timer = time.AfterFunc(e.timeout, func() { a.cancel(fmt.Errorf("%w: nothing within %v", ErrTimeout, e.timeout)) })
-	res, v := a.send(req, body)
+	res, v := a.send(req)
 	if v != nil {
 		a.finish(v)
 		return nil, v
@@ -176,6 +176,7 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	start  time.Time
+	body   []byte // of the request; nil once it is answered by a stream
 	once   sync.Once
 }
 
@@ -205,10 +206,11 @@ func (a *attempt) finish(v *verdict) {
 }
 
 // send sends the request and reads the answer, or the beginning of a stream.
-func (a *attempt) send(req *http.Request, body []byte) (*http.Response, *verdict) {
+func (a *attempt) send(req *http.Request) (*http.Response, *verdict) {
 	out := req.Clone(a.try)
-	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil } // for connections that went stale
+	out.GetBody = func() (io.ReadCloser, error) { return &released{*bytes.NewReader(a.body)}, nil } // for connections that went stale
+	out.Body, _ = out.GetBody()
+	out.ContentLength = int64(len(a.body))
 	a.k.sent++
 	res, err := a.e.road.tripper().RoundTrip(out)
 	if err != nil {
@@ -220,11 +222,26 @@ func (a *attempt) send(req *http.Request, body []byte) (*http.Response, *verdict
 		defer func() { _ = res.Body.Close() }()
 		page, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
 		return nil, a.e.classify(res.StatusCode, res.Header, page)
-	case a.k.stream:
+	case a.k.streams:
+		a.body = nil
 		return a.begin(res)
 	}
 	return a.whole(res)
 }
+
+// released is a request's body that lets go of its bytes once they are read: a
+// prompt would live as long as its request, which is until the stream has ended.
+type released struct{ bytes.Reader }
+
+func (r *released) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if r.Len() == 0 {
+		r.Reset(nil)
+	}
+	return n, err
+}
+
+func (r *released) Close() error { return nil }
 
 // whole reads an answer to its end, so that one that breaks off is tried again
 // and the place in the limiter is free before anyone decodes.
@@ -251,13 +268,15 @@ func (a *attempt) whole(res *http.Response) (*http.Response, *verdict) {
 }
 
 // begin waits for the first event of a stream, so that a failure before it is
-// still tried again.
+// still tried again. The stream is the call's; the client above gets an empty
+// one. It would decode each chunk once more, on a goroutine and with a buffer of
+// its own: half of what a relayed token cost.
 func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 	b := &streamBody{a: a, src: res.Body}
 	b.sse = newSSE(res.Body, a.e.maxOutput, func(body []byte) *verdict {
 		return a.e.classify(res.StatusCode, res.Header, body)
 	})
-	for len(b.sse.out) == 0 && b.sse.err == nil {
+	for !b.sse.some && b.sse.err == nil {
 		b.sse.step()
 	}
 	if err := b.sse.err; err != nil && !errors.Is(err, io.EOF) {
@@ -272,12 +291,14 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 	b.over = time.AfterFunc(a.e.maxStream, func() {
 		a.cancel(fmt.Errorf("%w: not at its end after %v", ErrTimeout, a.e.maxStream))
 	})
-	res.Body, res.ContentLength = b, -1
-	return res, nil
+	a.k.stream = b
+	empty := *res
+	empty.Body, empty.ContentLength = io.NopCloser(strings.NewReader("data: [DONE]\n\n")), -1
+	return &empty, nil
 }
 
-// streamBody is the body of a stream that has begun. While a Read waits for the
-// provider the idle timer runs; while the reader takes its time it does not.
+// streamBody is a stream that has begun. While next waits for the provider the
+// idle timer runs; while the reader takes its time it does not.
 type streamBody struct {
 	a     *attempt
 	src   io.ReadCloser
@@ -287,18 +308,18 @@ type streamBody struct {
 	over  *time.Timer
 	once  sync.Once
 
-	mu  sync.Mutex // sse, between a Read and the Close that interrupts it
+	mu  sync.Mutex // sse, between next and the Close that interrupts it
 	bad *verdict
 }
 
-// Read implements io.Reader; errors are *kb.Error.
-func (b *streamBody) Read(p []byte) (int, error) {
+// next returns what came; errors other than io.EOF are *kb.Error.
+func (b *streamBody) next() (piece, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bad != nil {
-		return 0, b.bad.err
+		return piece{}, b.bad.err
 	}
-	if len(b.sse.out) == 0 && b.sse.err == nil {
+	if !b.sse.some && b.sse.err == nil {
 		idle := b.a.e.idle
 		if b.sse.finish != "" {
 			idle = min(idle, lastWords)
@@ -306,18 +327,18 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		b.timer.Reset(idle)
 		defer b.timer.Stop()
 	}
-	n, err := b.sse.Read(p)
+	p, err := b.sse.next()
 	if err == nil || errors.Is(err, io.EOF) {
-		return n, err
+		return p, err
 	}
 	b.bad = b.a.e.broken(b.a.ctx, b.a.try, err)
-	return n, b.bad.err
+	return p, b.bad.err
 }
 
 // lastWords is how long usage and [DONE] may come after the finish reason.
 const lastWords = 2 * time.Second
 
-// Close ends the stream, also one that a Read waits for, and accounts for it.
+// Close ends the stream, also one that next waits for, and accounts for it.
 func (b *streamBody) Close() error {
 	b.once.Do(func() {
 		b.a.cancel(context.Canceled)

@@ -3,30 +3,36 @@ package llm
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"unicode/utf8"
 )
 
-// mend returns quoted, a JSON string or null as it stood in a chunk, as a JSON
-// string in valid UTF-8; false if it is anything else. Some servers cut their
-// output between tokens and not between characters: the first bytes of a
-// character then end one chunk and its last bytes start the next one. Those are
-// joined again, by way of carry; so are the halves of an escaped surrogate
-// pair. What is broken in itself becomes U+FFFD.
-func (s *sse) mend(carry *[]byte, quoted json.RawMessage) ([]byte, bool) {
+// mend returns the text of quoted, a JSON string or null as it stood in a
+// chunk; false if it is anything else. Some servers cut their output between
+// tokens and not between characters: the first bytes of a character then end
+// one chunk and its last bytes start the next one. Those are joined again, by
+// way of carry; so are the halves of an escaped surrogate pair. What is broken
+// in itself becomes U+FFFD.
+func (s *sse) mend(carry *[]byte, quoted json.RawMessage) (string, bool) {
 	if !present(quoted) {
-		return []byte(`""`), true
+		return "", true
 	}
 	if quoted[0] != '"' {
-		return nil, false
+		return "", false
 	}
-	if len(*carry) == 0 && utf8.Valid(quoted) && !bytes.Contains(quoted, []byte(`\ud`)) && !bytes.Contains(quoted, []byte(`\uD`)) {
-		return quoted, true
+	inner := quoted[1 : len(quoted)-1]
+	if escaped := bytes.IndexByte(inner, '\\') >= 0; len(*carry) > 0 || escaped || !utf8.Valid(inner) {
+		inner = append(*carry, inner...)
+		keep := len(inner) - brokenTail(inner)
+		*carry = bytes.Clone(inner[keep:])
+		inner = bytes.ToValidUTF8(inner[:keep], []byte("\uFFFD"))
 	}
-	inner := append(*carry, quoted[1:len(quoted)-1]...)
-	keep := len(inner) - brokenTail(inner)
-	*carry = bytes.Clone(inner[keep:])
-	out := append([]byte{'"'}, bytes.ToValidUTF8(inner[:keep], []byte("\uFFFD"))...)
-	return append(out, '"'), true
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner), true
+	}
+	var text string
+	err := json.Unmarshal(slices.Concat([]byte{'"'}, inner, []byte{'"'}), &text)
+	return text, err == nil
 }
 
 // brokenTail is the length of the character that inner, the inside of a JSON

@@ -53,7 +53,7 @@ type call struct {
 	model   string
 	tenant  kb.TenantID
 	tokens  int  // estimated, in and out
-	stream  bool // the answer is an event stream
+	streams bool // the answer is an event stream
 	bulk    bool
 	retries int
 	sink    func(Usage)
@@ -63,9 +63,11 @@ type call struct {
 	queued time.Duration
 	sent   int
 
+	stream *streamBody // once it has begun
+
 	mu    sync.Mutex
 	usage Usage
-	done  chan struct{} // closed when a stream's body is
+	done  chan struct{} // closed when the stream is
 }
 
 // patience is how long a call waits for a provider that named a time: someone

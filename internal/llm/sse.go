@@ -17,21 +17,21 @@ const (
 	maxCuts = 64 // lines of one event; joining is quadratic
 )
 
-// sse turns a provider's event stream into one that a trusting reader can take:
-// each event one "data:" line of valid JSON and valid UTF-8, ended by [DONE].
-// It exists because the client below eino reads lines without a bound, takes a
-// clean end of the body for the end of the answer, and knows only one of the
-// shapes an error comes in (facts/dependencies.md §3.2, 2 and 3). Whatever is
-// wrong with a stream is an error from Read.
+// sse reads a provider's event stream: bounded, checked, joined where it was
+// cut, and in one text what came at once. The client below eino is not asked
+// to: it reads lines without a bound, takes a clean end of the body for the end
+// of the answer, and knows only one of the shapes an error comes in
+// (facts/dependencies.md §3.2, 2 and 3).
 type sse struct {
 	src    *bufio.Reader
 	judge  func(body []byte) *verdict // what an error object means
 	limit  int64                      // bytes of text and thoughts
-	out    []byte                     // to be read
+	got    piece                      // to be taken
+	some   bool                       // something is in got
 	event  []byte                     // data of an event that came in several lines
 	cuts   int                        // lines in event
 	carry  []byte                     // start of a character whose rest is in the next chunk
-	err    error                      // after out
+	err    error                      // after got
 	raw    int64
 	text   int64 // bytes of content and thoughts
 	finish string
@@ -40,26 +40,46 @@ type sse struct {
 	thoughtCarry []byte
 }
 
+// piece is what one event says, or several that came together.
+type piece struct {
+	text, thought string
+	tools         json.RawMessage // of one event
+	finish        string          // if it came with this piece
+	usage         *wireUsage      // the same
+}
+
 // filtered is the error object for an answer that a filter has ended: the
 // finish reason is OpenAI's way to say what DashScope says with an error.
 var filtered = []byte(`{"code":"content_filter","message":"finish reason content_filter"}`)
 
+// lineBuffer is what is read at once: three chunks of a token each.
+const lineBuffer = 1024
+
 func newSSE(src io.Reader, limit int64, judge func([]byte) *verdict) *sse {
-	return &sse{src: bufio.NewReaderSize(src, 4096), limit: limit, judge: judge}
+	return &sse{src: bufio.NewReaderSize(src, lineBuffer), limit: limit, judge: judge}
 }
 
-// Read implements io.Reader. The error after the last bytes is io.EOF only if
-// the answer was finished.
-func (s *sse) Read(p []byte) (int, error) {
-	for len(s.out) == 0 {
+// next returns what came, waiting for it if need be. The error after the last
+// piece is io.EOF only if the answer was finished.
+func (s *sse) next() (piece, error) {
+	for !s.some {
 		if s.err != nil {
-			return 0, s.err
+			return piece{}, s.err
 		}
 		s.step()
 	}
-	n := copy(p, s.out)
-	s.out = s.out[n:]
-	return n, nil
+	for s.err == nil && s.here() {
+		s.step() // a reader that is late gets all at once, and is not late any more
+	}
+	p := s.got
+	s.got, s.some = piece{}, false
+	return p, nil
+}
+
+// here reports that a line can be read without waiting.
+func (s *sse) here() bool {
+	b, _ := s.src.Peek(s.src.Buffered())
+	return bytes.IndexByte(b, '\n') >= 0
 }
 
 // step reads one line and acts on it.
@@ -152,7 +172,6 @@ func (s *sse) data(data []byte) {
 			s.end(ErrTruncated)
 			return
 		}
-		s.out = append(s.out[:0], "data: [DONE]\n\n"...)
 		s.end(io.EOF)
 		return
 	}
@@ -163,7 +182,11 @@ func (s *sse) data(data []byte) {
 		data = append(append(s.event, '\n'), data...)
 	}
 	var c chunk
-	err := json.Unmarshal(data, &c)
+	var err error
+	if len(s.event) > 0 || !c.plain(data) {
+		c = chunk{}
+		err = json.Unmarshal(data, &c)
+	}
 	if _, cut := errors.AsType[*json.SyntaxError](err); cut {
 		s.event = bytes.Clone(data)
 		if s.cuts++; s.cuts > maxCuts || len(data) > maxLine {
@@ -182,9 +205,8 @@ func (s *sse) data(data []byte) {
 	}
 }
 
-// pass counts and checks a chunk and passes it on, reduced to what is known.
+// pass counts and checks a chunk and takes what is known out of it.
 func (s *sse) pass(c *chunk) {
-	s.out = s.out[:0]
 	for i := range c.Choices {
 		if ch := &c.Choices[i]; ch.Index == 0 && !s.choice(ch) {
 			return
@@ -192,14 +214,11 @@ func (s *sse) pass(c *chunk) {
 	}
 	var u wireUsage
 	if present(c.Usage) && json.Unmarshal(c.Usage, &u) == nil { // one we cannot read costs an estimate, not the answer
-		s.usage = &u
-		known, _ := json.Marshal(u)
-		s.out = append(s.out, `data: {"choices":[],"usage":`...)
-		s.out = append(append(s.out, known...), "}\n\n"...)
+		s.usage, s.got.usage, s.some = &u, &u, true
 	}
 }
 
-// choice passes on one choice, and reports false if it ended the stream.
+// choice takes one choice, and reports false if it ended the stream.
 func (s *sse) choice(ch *choice) bool {
 	d := &ch.Delta
 	content, ok := s.mend(&s.carry, d.Content)
@@ -208,7 +227,7 @@ func (s *sse) choice(ch *choice) bool {
 		s.end(fmt.Errorf("%w: a text is no text", ErrBadReply))
 		return false
 	}
-	s.text += unquoted(content) + unquoted(thought) + int64(len(d.Tools))
+	s.text += int64(len(content) + len(thought) + len(d.Tools))
 	if ch.Finish != nil && *ch.Finish != "null" { // the native interface says "null"
 		s.finish = *ch.Finish
 	}
@@ -223,31 +242,13 @@ func (s *sse) choice(ch *choice) bool {
 		s.end(fmt.Errorf("%w: finish reason error", ErrBadReply))
 		return false
 	}
-	s.out = append(s.out, `data: {"choices":[{"index":0,"delta":{"content":`...)
-	s.out = append(s.out, content...)
-	if len(thought) > len(`""`) {
-		s.out = append(append(s.out, `,"reasoning_content":`...), thought...)
-	}
+	s.got.text += content
+	s.got.thought += thought
+	s.got.finish, s.some = s.finish, true
 	if present(d.Tools) {
-		s.out = append(append(s.out, `,"tool_calls":`...), oneLine(d.Tools)...)
+		s.got.tools = bytes.Clone(d.Tools)
 	}
-	s.out = append(s.out, '}')
-	if s.finish != "" {
-		quoted, _ := json.Marshal(s.finish)
-		s.out = append(append(s.out, `,"finish_reason":`...), quoted...)
-	}
-	s.out = append(s.out, "}]}\n\n"...)
 	return true
-}
-
-// unquoted is the length of a JSON string's value.
-func unquoted(quoted []byte) int64 {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return int64(len(quoted) - len(`""`))
-	}
-	var v string
-	_ = json.Unmarshal(quoted, &v) // valid: it was cut out of valid JSON
-	return int64(len(v))
 }
 
 func or2(a, b json.RawMessage) json.RawMessage {
@@ -255,16 +256,6 @@ func or2(a, b json.RawMessage) json.RawMessage {
 		return a
 	}
 	return b
-}
-
-// oneLine makes raw JSON valid UTF-8 without the line ends allowed between tokens.
-func oneLine(data []byte) []byte {
-	return bytes.Map(func(r rune) rune {
-		if r == '\n' || r == '\r' {
-			return ' '
-		}
-		return r // U+FFFD where the bytes are no character
-	}, data)
 }
 
 func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }

@@ -21,34 +21,21 @@ func judge(body []byte) *verdict {
 
 // through sends a raw event stream through sse.
 func through(raw string, limit int64) (string, error) {
-	out, err := io.ReadAll(newSSE(strings.NewReader(raw), limit, judge))
-	return string(out), err
+	return all(newSSE(strings.NewReader(raw), limit, judge))
 }
 
-// contents joins the content of the chunks of a cleaned stream.
-func contents(t testing.TB, stream string) string {
-	t.Helper()
-	var text strings.Builder
-	for line := range strings.Lines(stream) {
-		data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: ")
-		if !ok || data == "[DONE]" {
-			continue
+// all joins the text of a stream.
+func all(s *sse) (text string, err error) {
+	for {
+		p, err := s.next()
+		if errors.Is(err, io.EOF) {
+			return text, nil
 		}
-		var c struct {
-			Choices []struct {
-				Delta struct {
-					Content string `json:"content"`
-				} `json:"delta"`
-			} `json:"choices"`
+		if err != nil {
+			return text, err
 		}
-		if err := json.Unmarshal([]byte(data), &c); err != nil {
-			t.Fatalf("%q: %v", data, err)
-		}
-		for _, ch := range c.Choices {
-			text.WriteString(ch.Delta.Content)
-		}
+		text += p.text
 	}
-	return text.String()
 }
 
 func TestSSE(t *testing.T) {
@@ -93,8 +80,8 @@ func TestSSE(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			out, err := through(tt.raw, 1000)
-			if got := contents(t, out); got != tt.text {
+			got, err := through(tt.raw, 1000)
+			if got != tt.text {
 				t.Errorf("text %q, want %q", got, tt.text)
 			}
 			if tt.want == nil && err != nil || tt.want != nil && !errors.Is(err, tt.want) {
@@ -107,16 +94,53 @@ func TestSSE(t *testing.T) {
 func TestSSEErrorsAreFinal(t *testing.T) {
 	t.Parallel()
 	s := newSSE(iotest.TimeoutReader(strings.NewReader("data: {}\n\ndata: {}\n\n")), 10, judge)
-	_, _ = io.ReadAll(s)
+	_, _ = all(s)
 	for range 3 {
-		if n, err := s.Read(make([]byte, 10)); n != 0 || err == nil || errors.Is(err, io.EOF) {
-			t.Errorf("Read after the end = %d, %v", n, err)
+		if p, err := s.next(); p.text != "" || err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("next after the end = %v, %v", p, err)
 		}
 	}
 }
 
-// FuzzSSE: whatever comes in, what goes out is data lines of valid JSON in
-// valid UTF-8, and the end is clean only after a finish reason.
+// What came together goes out together, and nobody waits for what has not come.
+func TestSSETakesWhatIsThere(t *testing.T) {
+	t.Parallel()
+	say := func(s string) string { return `data: {"choices":[{"delta":{"content":"` + s + `"}}]}` + "\n\n" }
+	r, w := io.Pipe()
+	s := newSSE(r, 1000, judge)
+	got := make(chan string)
+	go func() {
+		defer close(got)
+		for {
+			p, err := s.next()
+			if err != nil {
+				got <- err.Error()
+				return
+			}
+			got <- p.text
+		}
+	}()
+	for _, tt := range []struct{ raw, text string }{
+		{say("one"), "one"},
+		{say("two") + say("three"), "twothree"},
+		{say("four") + say("five")[:20], "four"}, // the rest of five waits
+		{say("five")[20:], "five"},
+		{say("six") + `data: {"choices":[{"delta":{},"finish_reason":"error"}]}` + "\n\n", "six"}, // and then the error
+	} {
+		if _, err := io.WriteString(w, tt.raw); err != nil {
+			t.Fatal(err)
+		}
+		if text := <-got; text != tt.text {
+			t.Errorf("%q gave %q, want %q", tt.raw, text, tt.text)
+		}
+	}
+	if last := <-got; !strings.Contains(last, "finish reason error") {
+		t.Errorf("the end is %q", last)
+	}
+}
+
+// FuzzSSE: whatever comes in, what comes out is valid UTF-8, and the end is
+// clean only after a finish reason.
 func FuzzSSE(f *testing.F) {
 	f.Add([]byte("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xe4\xb8\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"\xad\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"))
 	f.Add([]byte("data: {\"error\":{}}\n\n"))
@@ -125,16 +149,9 @@ func FuzzSSE(f *testing.F) {
 	f.Add([]byte("data: {\"content\":\"\\ud83d\"}\n\ndata: {\"content\":\"\\udc4d\"}\n\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s := newSSE(bytes.NewReader(raw), 1000, judge)
-		out, err := io.ReadAll(s)
-		if !utf8.Valid(out) {
+		out, err := all(s)
+		if !utf8.ValidString(out) {
 			t.Errorf("%q is no UTF-8", out)
-		}
-		for line := range strings.Lines(string(out)) {
-			line = strings.TrimSpace(line)
-			data, ok := strings.CutPrefix(line, "data: ")
-			if line != "" && (!ok || data != "[DONE]" && !json.Valid([]byte(data))) {
-				t.Errorf("line %q", line)
-			}
 		}
 		if err == nil && s.finish == "" {
 			t.Errorf("%q ended well without a finish reason", raw)
@@ -170,8 +187,8 @@ func FuzzMend(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", raw.String(), err)
 		}
-		if got := contents(t, out); got != text {
-			t.Errorf("%q came out as %q", text, got)
+		if out != text {
+			t.Errorf("%q came out as %q", text, out)
 		}
 	})
 }
