@@ -226,7 +226,7 @@ func (f *follower) stream(w http.ResponseWriter, r *http.Request, notes []kb.Not
 		case <-time.After(min(pause, time.Until(beat))):
 		}
 		if !now().Before(beat) {
-			if err := out.write(": still here\n\n"); err != nil {
+			if err := out.write([]byte(": still here\n\n")); err != nil {
 				return gone(err)
 			}
 			notes, beat = nil, now().Add(heartbeatEvery)
@@ -285,16 +285,7 @@ func (s *Server) sayFailed(out *sse, r *http.Request, err error) error {
 	if err != nil {
 		return err
 	}
-	return out.write(fmt.Sprintf("data: %s\n", data))
-}
-
-// event writes one event.
-func (s *sse) event(id string, v any) error {
-	data, err := encode(v)
-	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
-	}
-	return s.write(fmt.Sprintf("id: %s\ndata: %s\n", id, data))
+	return out.write(fmt.Appendf(nil, "data: %s\n", data))
 }
 
 // Stop ends the streams that would go on for as long as somebody listens.

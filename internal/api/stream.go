@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,19 +21,22 @@ func now() time.Time { return time.Now() }
 // sse writes one stream of server-sent events: data lines only, each with an
 // id by which a client that lost the connection can say where it was.
 type sse struct {
-	mu   sync.Mutex // heartbeats come from another goroutine
-	w    http.ResponseWriter
-	rc   *http.ResponseController
-	turn kb.TurnID
-	n    int
+	mu      sync.Mutex // heartbeats come from another goroutine
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	turn    kb.TurnID
+	n       int
+	renewed time.Time // the deadline for writing
+	over    bool      // no more heartbeats
 }
 
 // Times of a stream: proxies cut connections that are silent for 30 s (API
-// Gateway, edge) to 60 s (nginx); a client that takes nothing for writeTime
-// has left.
+// Gateway, edge) to 60 s (nginx); a client that takes nothing for writeTime, or
+// renewEvery less, has left.
 const (
 	heartbeatEvery = 15 * time.Second
 	writeTime      = 30 * time.Second
+	renewEvery     = time.Second
 )
 
 func newSSE(w http.ResponseWriter) *sse {
@@ -46,14 +51,22 @@ func newSSE(w http.ResponseWriter) *sse {
 	return &sse{w: w, rc: http.NewResponseController(w)}
 }
 
-func (s *sse) write(text string) error {
+func (s *sse) write(text []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.put(text)
+}
+
+// put writes text and flushes it. s.mu is held.
+func (s *sse) put(text []byte) error {
 	// A deadline for each write, in place of the server's for the whole answer.
-	if err := s.rc.SetWriteDeadline(now().Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
+	if at := now(); at.Sub(s.renewed) > renewEvery {
+		if err := s.rc.SetWriteDeadline(at.Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		s.renewed = at
 	}
-	if _, err := s.w.Write([]byte(text)); err != nil {
+	if _, err := s.w.Write(text); err != nil {
 		return err
 	}
 	if err := s.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -63,10 +76,6 @@ func (s *sse) write(text string) error {
 }
 
 func (s *sse) send(ev kb.Event) error {
-	data, err := encode(ev)
-	if err != nil {
-		return fmt.Errorf("encode event %s: %w", ev.Type, err)
-	}
 	if ev.Turn != "" {
 		s.turn = ev.Turn
 	}
@@ -74,27 +83,57 @@ func (s *sse) send(ev kb.Event) error {
 	if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
 		s.n = endAt
 	}
-	return s.write(fmt.Sprintf("id: %s.%d\ndata: %s\n", s.turn, s.n, data))
+	return s.event(string(s.turn)+"."+strconv.Itoa(s.n), ev)
 }
 
-// beat sends comments until the returned function is called, which waits for
-// the last one to be out.
+// event writes one event.
+func (s *sse) event(id string, v any) error {
+	p := sheets.Get().(*sheet)
+	defer sheets.Put(p)
+	p.text.Reset()
+	fmt.Fprintf(&p.text, "id: %s\ndata: ", id)
+	if err := p.json.Encode(v); err != nil { // with its line end
+		return fmt.Errorf("encode event: %w", err)
+	}
+	p.text.WriteByte('\n')
+	return s.write(p.text.Bytes())
+}
+
+// sheet is what an event is written on before it goes out.
+type sheet struct {
+	text bytes.Buffer
+	json *json.Encoder // to text, as encode has it
+}
+
+// sheets go from event to event, whatever stream it is of.
+var sheets = sync.Pool{New: func() any {
+	p := new(sheet)
+	p.json = json.NewEncoder(&p.text)
+	p.json.SetEscapeHTML(false)
+	return p
+}}
+
+// beat sends comments until the returned function is called, after which none
+// is on its way. It waits by a timer: a goroutine would hold its stack for all
+// of the stream.
 func (s *sse) beat() (stop func()) {
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(heartbeatEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				_ = s.write(": still here\n\n") // a client that left is noticed by the next event
-			}
+	var timer *time.Timer
+	s.mu.Lock() // a beat must not come before timer is set
+	defer s.mu.Unlock()
+	timer = time.AfterFunc(heartbeatEvery, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.over {
+			_ = s.put([]byte(": still here\n\n")) // a client that left is noticed by the next event
+			timer.Reset(heartbeatEvery)
 		}
 	})
-	return func() { close(done); wg.Wait() }
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.over = true
+		timer.Stop()
+	}
 }
 
 // stream answers with events as they come.

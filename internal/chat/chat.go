@@ -145,6 +145,7 @@ type answer struct {
 	session kb.Session
 	history []kb.Turn // younger than the session timeout, oldest first
 	turn    kb.Turn
+	text    strings.Builder // turn.Answer is its String: it grows without being copied
 	intent  intent
 	inquiry inquiry // of route order
 	found   kb.Found
@@ -166,6 +167,7 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 		if err := a.recall(ctx, req); err != nil {
 			return err
 		}
+		a.text.Reset()
 		a.turn = kb.Turn{
 			ID: id, Session: a.session.ID, Query: query, Condensed: query,
 			Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
@@ -237,8 +239,16 @@ func (a *answer) recall(ctx context.Context, req kb.Question) error {
 
 // say adds text to the answer.
 func (a *answer) say(text string) error {
-	a.turn.Answer += text
+	a.text.WriteString(text)
+	a.turn.Answer = a.text.String()
 	return a.emit(kb.Event{Type: kb.EventChunk, Content: text})
+}
+
+// set makes text the whole answer so far.
+func (a *answer) set(text string) {
+	a.text.Reset()
+	a.text.WriteString(text)
+	a.turn.Answer = text
 }
 
 // end commits the turn, then ends the sequence: an end event means that the

@@ -19,24 +19,25 @@ type checker struct {
 	known    *values      // of passages and question
 	deliver  func(text string, cited []kb.Citation) error
 
-	verdict   string         // "", answer or none
-	raw       int            // bytes read
-	torn      string         // bytes of a character that is not complete
-	held      string         // text that waits for its end
-	out       string         // text that is decided, and goes out at the end of this piece
-	until     rune           // not 0: all up to it, or the end of the line, is withheld
-	quote     string         // not "": a long quotation so far, which is real up to here
-	stop      rune           // that ends quote
-	inWord    bool           // the head of a word was too long, and withheld
-	said      map[string]int // how often a sentence was said
-	sentences []*sentence    // those finished and, last, the open one
-	sources   []kb.Citation  // in order of first mention
+	verdict   string          // "", answer or none
+	raw       int             // bytes read
+	torn      string          // bytes of a character that is not complete
+	held      string          // text that waits for its end
+	out       strings.Builder // text that is decided, and goes out at the end of this piece
+	until     rune            // not 0: all up to it, or the end of the line, is withheld
+	quote     string          // not "": a long quotation so far, which is real up to here
+	stop      rune            // that ends quote
+	inWord    bool            // the head of a word was too long, and withheld
+	said      map[string]int  // how often a sentence was said
+	loops     bool            // one too often
+	sentences []*sentence     // those finished and, last, the open one
+	sources   []kb.Citation   // in order of first mention
 	err       error
 }
 
 // sentence is one sentence as delivered.
 type sentence struct {
-	parts    []part
+	parts    []*part
 	cites    []int       // passages named in it
 	literals []literally // numbers, names and quotations it states
 	tainted  bool        // something of it was withheld
@@ -47,7 +48,7 @@ type literally func(*values) bool
 
 // part is text, or a citation if source ≥ 0.
 type part struct {
-	text   string
+	text   strings.Builder
 	source int
 }
 
@@ -77,7 +78,7 @@ func (c *checker) write(text string) bool {
 	}
 	c.pass(false)
 	c.send()
-	return c.err == nil && c.raw <= maxAnswerBytes && !c.repeats()
+	return c.err == nil && c.raw <= maxAnswerBytes && !c.loops
 }
 
 // close takes the end of the model's text.
@@ -126,7 +127,7 @@ func wordEnds(s string, n int) bool {
 
 // pass delivers as much of what is held as is decided.
 func (c *checker) pass(end bool) {
-	for c.held != "" && c.err == nil && !c.repeats() {
+	for c.held != "" && c.err == nil && !c.loops {
 		r, n := utf8.DecodeRuneInString(c.held)
 		var more bool
 		switch {
@@ -205,32 +206,29 @@ func (c *checker) current() *sentence {
 // text delivers text and begins a new sentence after its end.
 func (c *checker) text(s string) {
 	cur := c.current()
-	if last := len(cur.parts) - 1; last >= 0 && cur.parts[last].source < 0 {
-		cur.parts[last].text += s
-	} else {
-		cur.parts = append(cur.parts, part{text: s, source: -1})
-	}
-	c.out += s
+	cur.add(s)
+	c.flush(s)
 	if cur.ends(s) {
 		if words := strings.TrimSpace(cur.words()); words != "" {
 			if c.said == nil {
 				c.said = map[string]int{}
 			}
 			c.said[words]++
+			const most = 3 // more often, and the model has run into a loop
+			c.loops = c.loops || c.said[words] > most
 		}
 		c.sentences = append(c.sentences, &sentence{})
 	}
 }
 
-// repeats reports a model that has run into a loop.
-func (c *checker) repeats() bool {
-	const most = 3
-	for _, n := range c.said {
-		if n > most {
-			return true
-		}
+// add puts text at the end of the sentence.
+func (s *sentence) add(text string) {
+	last := len(s.parts) - 1
+	if last < 0 || s.parts[last].source >= 0 {
+		s.parts = append(s.parts, &part{source: -1})
+		last++
 	}
-	return false
+	s.parts[last].text.WriteString(text)
 }
 
 // ends reports whether s, the text added last, ends the sentence. "2. " is the
@@ -248,9 +246,12 @@ func (s *sentence) ends(last string) bool {
 
 // words is the sentence without its citations.
 func (s *sentence) words() string {
+	if len(s.parts) == 1 {
+		return s.parts[0].text.String() // as it is after each character: not copied
+	}
 	var b strings.Builder
 	for _, p := range s.parts {
-		b.WriteString(p.text)
+		b.WriteString(p.text.String())
 	}
 	return b.String()
 }
@@ -299,24 +300,24 @@ func (c *checker) cite(p int) {
 	start, end, _ := newStatement(claim).evidence(c.passages[p])
 	source := c.source(c.passages[p], start, end)
 	for _, have := range cur.parts {
-		if have.source == source && have.text == "" {
+		if have.source == source {
 			return
 		}
 	}
 	cur.cites = append(cur.cites, p)
-	cur.parts = append(cur.parts, part{source: source})
-	c.out += "[" + strconv.Itoa(source+1) + "]"
+	cur.parts = append(cur.parts, &part{source: source})
+	c.flush("[" + strconv.Itoa(source+1) + "]")
 	c.send()
 }
 
 // send delivers what may go out: once for each piece that came, however many
 // decisions that took.
 func (c *checker) send() {
-	if c.out == "" || c.err != nil {
+	if c.out.Len() == 0 || c.err != nil {
 		return
 	}
-	out := c.out
-	c.out = ""
+	out := c.out.String()
+	c.out.Reset()
 	c.err = c.deliver(out, c.sources)
 }
 

@@ -128,6 +128,8 @@ func (a *answer) throughGraph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the model's stream wherever it was left
 	stream, err := graph.Stream(ctx, a, a.modelOptions()...)
 	if err != nil {
 		return a.withoutModel(ctx, err)
@@ -198,7 +200,8 @@ func (a *answer) withoutModel(ctx context.Context, err error) error {
 // quotesInstead answers with quotes, in place of what is out already.
 func (a *answer) quotesInstead() error {
 	before := a.turn.Answer != a.opening
-	a.turn.Answer, a.turn.Sources = a.opening, []kb.Citation{}
+	a.set(a.opening)
+	a.turn.Sources = []kb.Citation{}
 	if !before {
 		if a.abstains() {
 			return a.abstain()
@@ -221,7 +224,7 @@ func (a *answer) quotesInstead() error {
 
 // replace puts text in place of everything said so far.
 func (a *answer) replace(text string) error {
-	a.turn.Answer = a.opening + text
+	a.set(a.opening + text)
 	if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
 		return err
 	}

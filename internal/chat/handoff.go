@@ -10,7 +10,7 @@ import (
 // handOff passes the conversation on to a human, with exactly one note.
 func (a *answer) handOff() error {
 	a.turn.Route, a.after, a.reason = kb.Handoff, kb.StateWaiting, "requested"
-	a.turn.Answer = textsOf(a.turn.Lang).handoff
+	a.set(textsOf(a.turn.Lang).handoff)
 	return a.emit(kb.Event{Type: kb.EventHandoff, Content: a.turn.Answer})
 }
 

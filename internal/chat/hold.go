@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -10,13 +9,14 @@ import (
 	"github.com/eino-qa/eino-qa/internal/lexical"
 )
 
+// pairs are marks that begin a quotation, each with the one that ends it.
+var pairs = []rune("“”„”「」『』‘’‚’«»‹›〝〞﹁﹂﹃﹄｢｣《》〈〉\"\"＂＂''＇＇``")
+
 // closing is the mark that ends what r begins, 0 if r begins no quotation.
 func closing(r rune) rune {
-	const pairs = "“”„”「」『』‘’‚’«»‹›〝〞﹁﹂﹃﹄｢｣《》〈〉\"\"＂＂''＇＇``"
-	rs := []rune(pairs)
-	for i := 0; i < len(rs); i += 2 {
-		if rs[i] == r {
-			return rs[i+1]
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] == r {
+			return pairs[i+1]
 		}
 	}
 	return 0
@@ -172,16 +172,9 @@ func (c *checker) flushQuiet(s string) {
 }
 
 // quiet adds text to the sentence without delivering it; flush delivers it.
-func (c *checker) quiet(s string) {
-	cur := c.current()
-	if last := len(cur.parts) - 1; last >= 0 && cur.parts[last].source < 0 {
-		cur.parts[last].text += s
-		return
-	}
-	cur.parts = append(cur.parts, part{text: s, source: -1})
-}
+func (c *checker) quiet(s string) { c.current().add(s) }
 
-func (c *checker) flush(s string) { c.out += s }
+func (c *checker) flush(s string) { c.out.WriteString(s) }
 
 // literalRune reports what numbers, names and addresses are written with.
 func literalRune(r rune) bool {
@@ -289,7 +282,7 @@ func (c *checker) hanNumber(end bool) (more bool) {
 	if !end && utf8.RuneCountInString(rest) < 2 && !strings.ContainsAny(rest, "\n。，") && at <= holdBytes {
 		return true
 	}
-	before := reversed(firstRunes(reversed(c.current().words()), 2))
+	before := lastRunes(c.current().words(), 2)
 	if first := len(firstRunes(c.held, 1)); strings.HasSuffix(before, "周") || strings.HasSuffix(before, "星期") {
 		at, rest = first, c.held[first:] // a day of the week is one character
 	}
@@ -313,8 +306,11 @@ func firstRunes(s string, n int) string {
 	return string(rs[:min(n, len(rs))])
 }
 
-func reversed(s string) string {
-	rs := []rune(s)
-	slices.Reverse(rs)
-	return string(rs)
+func lastRunes(s string, n int) string {
+	from := len(s)
+	for ; n > 0 && from > 0; n-- {
+		_, size := utf8.DecodeLastRuneInString(s[:from])
+		from -= size
+	}
+	return s[from:]
 }

@@ -35,7 +35,7 @@ func (c *checker) result(question string) result {
 		}
 		for _, p := range s.parts {
 			if p.source < 0 {
-				b.WriteString(p.text)
+				b.WriteString(p.text.String())
 				continue
 			}
 			n, known := renumber[p.source]
