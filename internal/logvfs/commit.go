@@ -154,7 +154,7 @@ func (db *DB) attempt(ctx context.Context, im *image, v *view, batch []*request)
 		return nil, err
 	}
 	c.f.begin(ctx, v)
-	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
+	if err := c.enter("BEGIN IMMEDIATE"); err != nil {
 		return nil, db.abandon(c, err)
 	}
 	for _, r := range batch {
@@ -229,10 +229,7 @@ func (c *conn) closure(r *request) error {
 	if err := r.ctx.Err(); err != nil {
 		return kb.E(kb.Canceled, err, "canceled")
 	}
-	if err := c.guard(); err != nil {
-		return err
-	}
-	if err := c.Exec("SAVEPOINT logvfs_closure"); err != nil {
+	if err := c.enter("SAVEPOINT logvfs_closure"); err != nil {
 		return err
 	}
 	old := c.SetInterrupt(r.ctx)

@@ -20,6 +20,7 @@ type conn struct {
 	f      *file
 	opened *atomic.Int64 // of the DB
 	inside bool          // a closure is running: it must not end the transaction
+	asked  bool          // the authorizer was, since enter began
 }
 
 // connMemory bounds one connection's memory: large results and sorts live in
@@ -66,13 +67,29 @@ func (db *DB) prepare(c *conn) error {
 	return c.guard()
 }
 
-// guard installs the authorizer. It is repeated before each use, because a
-// closure may have installed its own.
+// guard installs the authorizer. That expires every prepared statement of the
+// connection, so it is not repeated without need.
 func (c *conn) guard() error {
 	return c.SetAuthorizer(c.authorize)
 }
 
+// enter runs sql, which begins a transaction or a savepoint. SQLite asks the
+// authorizer about these: if ours was not asked, a closure has put its own in
+// its place, and what that one said does not count.
+func (c *conn) enter(sql string) error {
+	c.asked = false
+	err := c.Exec(sql)
+	if c.asked {
+		return err
+	}
+	if gerr := c.guard(); gerr != nil || err == nil {
+		return gerr
+	}
+	return c.Exec(sql)
+}
+
 func (c *conn) authorize(action sqlite3.AuthorizerActionCode, arg, value, _, _ string) sqlite3.AuthorizerReturnCode {
+	c.asked = true
 	switch action {
 	case sqlite3.AUTH_ATTACH, sqlite3.AUTH_DETACH:
 		return sqlite3.AUTH_DENY
@@ -108,10 +125,7 @@ func settable(name string) bool {
 // the writer. The connection must not be used again if broken.
 func (c *conn) read(ctx context.Context, v *view, fn func(*sqlite3.Conn) error) (broken bool, err error) {
 	c.f.begin(ctx, v)
-	if err := c.guard(); err != nil {
-		return true, err
-	}
-	if err := c.Exec("BEGIN"); err != nil {
+	if err := c.enter("BEGIN"); err != nil {
 		return true, c.cause(err)
 	}
 	old := c.SetInterrupt(ctx)
