@@ -266,20 +266,23 @@ func (s *Store) ReadSegment(ctx context.Context, id, off, n int64) (data []byte,
 	}
 	first, last := off/partBytes, (off+n-1)/partBytes
 	err = s.h.Read(ctx, func(c *tenant.Conn) error {
-		data = make([]byte, 0, (last-first+1)*partBytes)
+		data = make([]byte, 0, n)
+		skip := off - first*partBytes
 		return c.Query(func(r *tenant.Row) error {
-			data = append(data, r.Blob(0)...)
+			part := r.RawBlob(0)
+			part = part[min(skip, int64(len(part))):]
+			data = append(data, part[:min(n-int64(len(data)), int64(len(part)))]...)
+			skip = 0
 			return nil
 		}, `SELECT data FROM segment_parts WHERE segment = ? AND part BETWEEN ? AND ? ORDER BY part`, id, first, last)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read segment %d: %w", id, err)
 	}
-	skip := off - first*partBytes
-	if int64(len(data)) < skip+n {
+	if int64(len(data)) < n {
 		return nil, kb.E(kb.NotFound, nil, "segment %d has no bytes %d to %d", id, off, off+n)
 	}
-	return data[skip : skip+n], nil
+	return data, nil
 }
 
 // Replace makes a merged segment live and its inputs gone, if they are all

@@ -73,7 +73,7 @@ CREATE TABLE segment_parts (
   part    INTEGER NOT NULL,  -- bytes [part·65536, (part+1)·65536)
   data    BLOB NOT NULL,
   PRIMARY KEY (segment, part)
-) WITHOUT ROWID;
+); -- with rowid: else SQLite reads data, too, of every row that it compares a key with
 -- Chunk ids that live segments still hold but nobody may find any more.
 CREATE TABLE dead (
   first INTEGER PRIMARY KEY,

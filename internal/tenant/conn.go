@@ -146,6 +146,10 @@ func (r *Row) Bool(i int) bool { return r.st.ColumnBool(i) }
 // Blob returns a copy of column i.
 func (r *Row) Blob(i int) []byte { return r.st.ColumnBlob(i, nil) }
 
+// RawBlob returns column i without copying: it is good until the row function
+// returns and must not be changed.
+func (r *Row) RawBlob(i int) []byte { return r.st.ColumnRawBlob(i) }
+
 // Time returns column i, milliseconds since 1970, as UTC; zero for NULL and 0.
 func (r *Row) Time(i int) time.Time {
 	ms := r.st.ColumnInt64(i)
