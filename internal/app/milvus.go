@@ -53,6 +53,16 @@ func (x milvusIndex) rebuild(ctx context.Context, space string, dims int) error 
 	return x.client.Rebuild(ctx, space, dims)
 }
 
+// holds asks the server how many rows of a tenant it has in a space.
+func (x milvusIndex) holds(ctx context.Context, id kb.TenantID, space string, dims int) (collection string, rows int, err error) {
+	if x.client == nil {
+		return "", 0, nil
+	}
+	part := x.client.Index(id, space, dims)
+	rows, err = part.Rows(ctx)
+	return part.Collection(), rows, err
+}
+
 func (x milvusIndex) on() bool { return x.client != nil }
 
 func (x milvusIndex) close() {

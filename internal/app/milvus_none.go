@@ -26,6 +26,10 @@ func (milvusIndex) of(kb.TenantID) dense.Index { return dense.Index{} }
 
 func (milvusIndex) rebuild(context.Context, string, int) error { return nil }
 
+func (milvusIndex) holds(context.Context, kb.TenantID, string, int) (string, int, error) {
+	return "", 0, nil
+}
+
 func (milvusIndex) on() bool { return false }
 
 func (milvusIndex) close() {}

@@ -15,7 +15,8 @@ import (
 
 // vectorsUsage is what -h shows of the command.
 const vectorsUsage = `vectors status [-tenant ID] | vectors rebuild [-tenant ID] [-embeddings]
-        status shows how many chunks have vectors, and what Milvus has of them;
+        status shows how many chunks have vectors, which of them Milvus has been
+        given, and asks it how many it holds;
         rebuild gives Milvus everything anew from the database, with -embeddings
         it also has the model make every vector anew, which is paid for again`
 
@@ -87,12 +88,14 @@ func vectorsCommand(ctx context.Context, a *App, args []string, out io.Writer) e
 		if err != nil {
 			return fmt.Errorf("tenant %s: %w", id, err)
 		}
-		printVectors(out, id, st)
+		printVectors(out, id, st, func(s dense.SpaceStatus) (string, int, error) { return a.vectors.index.holds(ctx, id, s.Space, s.Dims) })
 	}
 	return nil
 }
 
-func printVectors(out io.Writer, id kb.TenantID, st dense.Status) {
+// printVectors shows what the database has, and beside it what Milvus itself
+// says: its holds asks it.
+func printVectors(out io.Writer, id kb.TenantID, st dense.Status, holds func(dense.SpaceStatus) (collection string, rows int, err error)) {
 	fmt.Fprintf(out, "%s  %d chunks, model %s\n", id, st.Chunks, st.Model)
 	for _, s := range st.Spaces {
 		use := "kept for servers that still use it"
@@ -100,9 +103,20 @@ func printVectors(out io.Writer, id kb.TenantID, st dense.Status) {
 			use = "in use"
 		}
 		fmt.Fprintf(out, "  %s: %d of %d chunks have vectors, in %d blocks; %s\n", s.Space, st.Chunks-s.Missing, st.Chunks, s.Blocks, use)
-		if st.Remote && s.InUse {
-			fmt.Fprintf(out, "  milvus has %d of the %d blocks\n", s.Outside, s.Blocks)
+		if !st.Remote || !s.InUse {
+			continue
 		}
+		fmt.Fprintf(out, "  milvus has %d of the %d blocks, %d vectors; batches: %d pending, %d abandoned\n", s.Outside, s.Blocks, s.Sent, s.Pending, s.Dropped)
+		collection, rows, err := holds(s)
+		if err != nil {
+			fmt.Fprintf(out, "  milvus does not tell what it holds in %s: %v\n", collection, err)
+			continue
+		}
+		fmt.Fprintf(out, "  milvus answers: %d rows of the tenant in %s", rows, collection)
+		if rows < s.Sent {
+			fmt.Fprint(out, "; some were lost: vectors rebuild sends them again, and a running server within an hour")
+		}
+		fmt.Fprintln(out)
 	}
 	if len(st.Spaces) == 0 && st.Chunks > 0 {
 		fmt.Fprintln(out, "  no vectors yet: a running server makes them, or vectors rebuild")

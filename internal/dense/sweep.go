@@ -128,10 +128,14 @@ type Status struct {
 // SpaceStatus is one space of a tenant.
 type SpaceStatus struct {
 	Space   string
+	Dims    int
 	InUse   bool // by this server
 	Missing int  // chunks without a vector
 	Blocks  int
-	Outside int // blocks that the index outside has
+	Outside int // blocks that the index outside has, as the database knows
+	Sent    int // vectors of these
+	Pending int // batches on their way there
+	Dropped int // batches abandoned and not deleted there yet
 }
 
 // Status reads how far the vectors are, without asking the model or the index
@@ -159,13 +163,18 @@ func (x *Indexer) Status(ctx context.Context) (st Status, err error) {
 			return st, err
 		}
 		model, _, _ := cut(s.Space)
-		one := SpaceStatus{Space: s.Space, InUse: s.Space == inUse || inUse == "" && model == st.Model, Missing: count(missing(live, blocks)), Blocks: len(blocks)}
+		one := SpaceStatus{Space: s.Space, Dims: dimsOf(s.Space), InUse: s.Space == inUse || inUse == "" && model == st.Model, Missing: count(missing(live, blocks)), Blocks: len(blocks)}
 		_, covered := usable(st.Batches, st.Epoch, s.Space)
 		for _, b := range blocks {
 			if hasBlock(covered, b.ID) {
 				one.Outside++
 			}
 		}
+		for _, b := range covered {
+			one.Sent += b.N
+		}
+		one.Pending = len(ofSpace(st.Batches, s.Space, kb.BatchPending))
+		one.Dropped = len(ofSpace(st.Batches, s.Space, kb.BatchAbandoned))
 		st.Spaces = append(st.Spaces, one)
 	}
 	return st, nil

@@ -39,7 +39,14 @@ func TestMilvusIsFilledKilledEmptiedAndRebuilt(t *testing.T) {
 	}
 	s.outside(env)
 	s.embedded(warranty)
+	out := s.vectors(env, "status", "-tenant", "default")
+	if n := strings.Fields(out)[1]; !strings.Contains(out, "milvus answers: "+n+" rows of the tenant in eino_qa_text_embedding_v2_1536_cosine") || !strings.Contains(out, " "+n+" vectors; batches: 0 pending, 0 abandoned") {
+		t.Errorf("vectors status says:\n%s\nwant Milvus to have what %s chunks have", out, n)
+	}
 	milvus.Kill()
+	if out := s.vectors(env, "status"); !strings.Contains(out, "milvus has") || !strings.Contains(out, "milvus does not tell what it holds in eino_qa_") || strings.Contains(out, "milvus answers") {
+		t.Errorf("while Milvus is dead, vectors status says:\n%s", out)
+	}
 	a := s.stream(warranty, "")
 	if a.last != "end" || !strings.Contains(a.text, "24") || !slices.Contains(a.meta.Degraded, "milvus") || slices.Contains(a.meta.Degraded, "vectors") {
 		t.Errorf("Milvus was killed: %+v, want an answer from memory that says so", a)
