@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,14 +93,14 @@ func (a *App) Close() error {
 // bootstrap opens the control database, makes the root key and the link secret
 // unless another process did, and prepares the checking of both.
 func (a *App) bootstrap(ctx context.Context) error {
-	settings, err := a.openControl(ctx)
+	keys, settings, err := a.openControl(ctx)
 	if err != nil {
 		return err
 	}
-	if settings[linkSecret] == "" {
-		if !a.prepare {
-			return newStore()
-		}
+	if settings[linkSecret] == "" && !a.prepare {
+		return newStore()
+	}
+	if settings[linkSecret] == "" || a.locked(keys) {
 		if settings, err = a.firstStart(ctx); err != nil {
 			return err
 		}
@@ -117,27 +118,38 @@ func (a *App) bootstrap(ctx context.Context) error {
 
 // openControl opens the control database. Making it takes a transaction, even
 // one that finds it made, so reading is tried first.
-func (a *App) openControl(ctx context.Context) (settings map[string]string, err error) {
+func (a *App) openControl(ctx context.Context) (keys []store.Key, settings map[string]string, err error) {
 	h, err := a.tenants.Tenant(ctx, store.ControlID)
 	if err == nil {
 		a.control = store.NewControl(h)
-		_, settings, err = a.control.Load(ctx)
+		keys, settings, err = a.control.Load(ctx)
 	}
 	if err == nil {
-		return settings, nil
+		return keys, settings, nil
 	}
 	if !a.prepare {
 		if kb.KindOf(err) == kb.NotFound {
 			err = newStore()
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	if h, err = a.tenants.Create(ctx, store.ControlID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a.control = store.NewControl(h)
-	_, settings, err = a.control.Load(ctx)
-	return settings, err
+	return a.control.Load(ctx)
+}
+
+// generates reports whether this process is to make a root key where there is
+// none: settings name none, and there is a terminal to show it on.
+func (a *App) generates() bool {
+	return a.prepare && a.cfg.Run.Platform == "local" && !a.cfg.Security.RootKey.IsSet()
+}
+
+// locked reports whether nobody could manage this store: it was made with
+// ROOT_KEY, which is gone.
+func (a *App) locked(keys []store.Key) bool {
+	return a.generates() && !slices.ContainsFunc(keys, func(k store.Key) bool { return slices.Contains(k.Scopes, string(auth.Root)) && k.Expires.IsZero() })
 }
 
 // errNew is a store that has no control database, met by who may not make it.
@@ -150,19 +162,23 @@ func newStore() error {
 // linkSecret is the setting that signs links, in hex.
 const linkSecret = "link_secret"
 
-// firstStart generates what a new store needs. Of several processes that start
-// at once one wins, and only its key is printed.
+// firstStart generates what a new store needs, with a root key unless settings
+// name one. Of several processes that start at once one wins, and only its key
+// is printed.
 func (a *App) firstStart(ctx context.Context) (map[string]string, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
 	key := "eqa_root_" + strings.ToLower(rand.Text()) + strings.ToLower(rand.Text())
 	now := time.Now()
-	root := store.Key{ID: kb.NewID("key", now), Hash: auth.HashKey(key), Scopes: []string{string(auth.Root)}, Created: now}
+	root := store.Key{ID: kb.NewID("key", now), Scopes: []string{string(auth.Root)}, Created: now}
+	if a.generates() {
+		root.Hash = auth.HashKey(key)
+	}
 	won, err := a.control.Bootstrap(ctx, root, map[string]string{linkSecret: hex.EncodeToString(secret)})
 	if err != nil {
 		return nil, err
 	}
-	if won && a.cfg.Run.Platform == "local" { // a function has no terminal to show it on, and ROOT_KEY instead
+	if won {
 		a.rootKey = key
 		if err := a.keepRootKey(key); err != nil {
 			return nil, err

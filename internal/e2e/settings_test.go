@@ -126,3 +126,25 @@ func TestTheFirstCommandShowsTheAdminKeyToo(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestAServerThatHasARootKeyGeneratesNone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.md"), []byte("Some text to load."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if out, err := run(t, dir, []string{"ROOT_KEY=root-key-of-the-settings-0123456789"}, "ingest", "a.md"); err != nil || strings.Contains(out, "admin key") {
+			t.Errorf("with ROOT_KEY: %v\n%s", err, out)
+		}
+	}
+	if kept, err := filepath.Glob(filepath.Join(dir, "*", "root.key")); err != nil || len(kept) > 0 {
+		t.Errorf("a key was kept: %v, %v", kept, err)
+	}
+	// Without it nobody could manage the store any more: then one is made, once.
+	for i, want := range []bool{true, false} {
+		if out, err := run(t, dir, nil, "ingest", "a.md"); err != nil || strings.Contains(out, "admin key, shown this once") != want {
+			t.Errorf("start %d without ROOT_KEY: %v\n%s", i, err, out)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func (s *Control) DeleteKey(ctx context.Context, id, of string, spare bool, e En
 			return kb.E(kb.NotFound, nil, "no key %q here", id)
 		}
 		left := spare
-		err := c.Query(func(*tenant.Row) error { left = true; return nil }, `SELECT 1 FROM keys WHERE scopes LIKE '%root%' AND expires_at = 0`)
+		err := c.Query(func(*tenant.Row) error { left = true; return nil }, lastingRoot)
 		if err != nil {
 			return err
 		}

@@ -26,30 +26,41 @@ type Control struct{ h handle }
 // NewControl returns the control store on h.
 func NewControl(h handle) *Control { return &Control{h: guarded{h, schemaVersion}} }
 
-// Bootstrap stores the first root key and settings unless somebody did
-// already; won tells whether these are the ones that count.
+// Bootstrap stores the first settings unless somebody did already, and root
+// unless there is a root key that does not expire; won tells whether root is
+// the one. A root without a hash is none.
 func (s *Control) Bootstrap(ctx context.Context, root Key, settings map[string]string) (won bool, err error) {
 	err = s.h.Commit(ctx, "", func(c *tenant.Conn) error {
-		won = true
-		err := c.Query(func(*tenant.Row) error { won = false; return nil }, `SELECT 1 FROM settings WHERE key = 'bootstrapped'`)
-		if err != nil || !won {
+		done, rooted := false, false
+		if err := c.Query(func(*tenant.Row) error { done = true; return nil }, `SELECT 1 FROM settings WHERE key = 'bootstrapped'`); err != nil {
 			return err
 		}
-		if err := c.Exec(`INSERT INTO settings VALUES ('bootstrapped', ?)`, root.Created.UTC().Format(time.RFC3339)); err != nil {
+		if err := c.Query(func(*tenant.Row) error { rooted = true; return nil }, lastingRoot); err != nil {
 			return err
 		}
-		for k, v := range settings {
-			if err := c.Exec(`INSERT INTO settings VALUES (?, ?)`, k, v); err != nil {
+		if !done {
+			if err := c.Exec(`INSERT INTO settings VALUES ('bootstrapped', ?)`, root.Created.UTC().Format(time.RFC3339)); err != nil {
 				return err
 			}
+			for k, v := range settings {
+				if err := c.Exec(`INSERT INTO settings VALUES (?, ?)`, k, v); err != nil {
+					return err
+				}
+			}
 		}
-		return putKey(c, root)
+		if won = root.Hash != "" && !rooted; won {
+			return putKey(c, root)
+		}
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("bootstrap: %w", err)
 	}
 	return won, nil
 }
+
+// lastingRoot has a row for each stored root key that does not expire.
+const lastingRoot = `SELECT 1 FROM keys WHERE scopes LIKE '%root%' AND expires_at = 0`
 
 func putKey(c *tenant.Conn, k Key) error {
 	var expires int64

@@ -418,6 +418,10 @@ func TestControlBootstrapIsWonOnce(t *testing.T) {
 	t.Parallel()
 	c := NewControl(handleOf(t, ControlID))
 	key := Key{ID: "k", Hash: "h", Scopes: []string{"root"}, Created: epoch}
+	none := Key{ID: "none", Scopes: []string{"root"}, Created: epoch}
+	if won, err := c.Bootstrap(t.Context(), none, map[string]string{"link_secret": "first"}); err != nil || won {
+		t.Errorf("Bootstrap without a key = %v, %v, want false", won, err)
+	}
 	for i, want := range []bool{true, false} {
 		won, err := c.Bootstrap(t.Context(), key, map[string]string{"link_secret": fmt.Sprint(i)})
 		if err != nil || won != want {
@@ -425,7 +429,7 @@ func TestControlBootstrapIsWonOnce(t *testing.T) {
 		}
 	}
 	keys, settings, err := c.Load(t.Context())
-	if err != nil || settings["link_secret"] != "0" {
+	if err != nil || settings["link_secret"] != "first" {
 		t.Errorf("settings = %v, %v, want those of the winner", settings, err)
 	}
 	if diff := cmp.Diff([]Key{key}, keys); diff != "" {
