@@ -96,10 +96,41 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case kb.Unauthenticated:
 		h.Set("WWW-Authenticate", `Bearer realm="eino-qa"`)
 	}
-	if e.Kind == kb.TooLarge || e.Kind == kb.Unauthenticated {
-		h.Set("Connection", "close") // a body may be on its way that nobody reads
+	body := errorBody{Code: status, Message: e.Msg, Details: e.Details, Trace: traceID(r.Context())}
+	if e.Kind == kb.TooLarge || e.Kind == kb.Unauthenticated || r.ContentLength > readByServer {
+		failEarly(w, r, status, body)
+		return
 	}
-	_ = writeJSON(w, status, errorBody{Code: status, Message: e.Msg, Details: e.Details, Trace: traceID(r.Context())})
+	_ = writeJSON(w, status, body)
+}
+
+// readByServer is what net/http itself reads of a body that a handler left.
+const readByServer = 256 << 10
+
+// Bounds of what is read and thrown away after a refusal: six times the largest
+// upload by default, from a client that keeps sending.
+const (
+	drainBytes = 64 << 20
+	drainTime  = 5 * time.Second
+)
+
+// failEarly answers while the body may still be on its way. Who closes a
+// connection with bytes unread resets it, and a client that sends its body to
+// the end before it reads, as curl and net/http do, never sees the answer: so
+// the answer goes out whole, and then the rest comes in, up to a bound.
+func failEarly(w http.ResponseWriter, r *http.Request, status int, body errorBody) {
+	if data, err := encode(body); err == nil {
+		w.Header().Set("Content-Length", strconv.Itoa(len(data))) // the client knows its end, and may hang up
+	}
+	w.Header().Set("Connection", "close")
+	_ = writeJSON(w, status, body)
+	if r.Body == nil || r.Header.Get("Expect") != "" { // who asks first whether to send has its answer
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.Flush()
+	_ = rc.SetReadDeadline(time.Now().Add(drainTime))
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)
 }
 
 // writeJSON answers with v. A write error means that the client left.
