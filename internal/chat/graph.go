@@ -130,11 +130,16 @@ func (a *answer) throughGraph(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the model's stream wherever it was left
-	stream, err := graph.Stream(ctx, a, a.modelOptions()...)
+	var ended llm.Ended
+	stream, err := graph.Stream(ctx, a, a.modelOptions(&ended)...)
 	if err != nil {
 		return a.withoutModel(ctx, err)
 	}
-	defer stream.Close()
+	defer func() { // what was read of a stream is paid for, also of one that is left early
+		stream.Close()
+		cancel()
+		ended.Wait()
+	}()
 	if a.writer() != nodePrompt || a.turn.Route != kb.Knowledge {
 		return nil
 	}
@@ -148,11 +153,11 @@ func (a *answer) throughGraph(ctx context.Context) error {
 }
 
 // modelOptions are how this tenant's answer is written.
-func (a *answer) modelOptions() []compose.Option {
+func (a *answer) modelOptions(ended *llm.Ended) []compose.Option {
 	if a.engine.models == nil {
 		return nil
 	}
-	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend)}
+	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithEnded(ended)}
 	if a.tenant.Model != "" {
 		opts = append(opts, model.WithModel(a.tenant.Model))
 	}
@@ -173,6 +178,7 @@ func (a *answer) spend(u llm.Usage) {
 	a.usage.Prompt += u.Prompt
 	a.usage.Completion += u.Completion
 	a.usage.CostMicro += u.CostMicro
+	a.usage.Model = u.Model
 }
 
 // Degraded modes of this package.
@@ -189,7 +195,7 @@ func (a *answer) withoutModel(ctx context.Context, err error) error {
 	case errors.Is(err, errStopped) || ctx.Err() != nil || !ours:
 		return err
 	case errors.Is(err, llm.ErrRefused):
-		a.turn.Sources = []kb.Citation{}
+		a.turn.Sources, a.turn.Metadata.Offer = []kb.Citation{}, kb.Handoff
 		return a.replace(textsOf(a.turn.Lang).refused)
 	}
 	a.engine.failed(ctx, call)
@@ -308,9 +314,9 @@ func (a *answer) conclude(c *checker) error {
 	ok := r.whole && len(r.sources) > 0
 	a.turn.Metadata.Supported = &ok
 	switch {
-	case ok:
+	case ok && r.says:
 		return nil
-	case r.text == "" || len(r.sources) == 0:
+	case !r.says || len(r.sources) == 0:
 		a.degrade(degradedUnsupported)
 		return a.quotesInstead()
 	}

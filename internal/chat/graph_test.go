@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/llm"
@@ -103,6 +104,9 @@ func TestLies(t *testing.T) {
 		"a number in Han characters counts":       {"ANSWER\n支付宝即时到账，银行卡支持 24 家银行 [2]。", "支付宝即时到账，银行卡支持 24 家银行 [1]。"},
 		"all of it is invented":                   {"ANSWER\n火星基地明年开放旅游，欢迎报名 [1]。", ""},
 		"nothing at all":                          {"", ""},
+		"an object for a tool":                    {"ANSWER\n```json\n{\"name\":\"get_order\",\"arguments\":{\"id\":\"1\"}}\n```", ""},
+		"only a greeting":                         {"ANSWER\n您好！火星基地明年开放旅游 [1]。", ""},
+		"only signs":                              {"ANSWER\n--- [1]", ""},
 		"markers are missing":                     {"ANSWER\n台灯保修 24 个月。", "台灯保修 24 个月。[1]"},
 		"markers of another shape":                {"ANSWER\n台灯保修 24 个月【1】。", "台灯保修 24 个月[1]。"},
 		"steps may be numbered":                   {"ANSWER\n1. 打开“我的订单” [1]\n2. 点击“申请售后” [1]", "1. 打开“我的订单” [1]\n2. 点击“申请售后” [1]"},
@@ -132,6 +136,7 @@ func TestAFailingModelLeavesItToQuotes(t *testing.T) {
 	t.Parallel()
 	for name, act := range map[string]llmtest.Act{
 		"throttled": llmtest.Throttled("1"), "broken off": {After: 2, Fault: llmtest.Abort}, "cut short": {After: 2, Fault: llmtest.Truncate},
+		"a call of a tool": {Finish: "tool_calls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,6 +229,46 @@ func TestTenThousandLies(t *testing.T) {
 			if strings.Contains(a.turn.Answer, w) {
 				t.Fatalf("lie %d %q: %q was delivered in %q", i, lie, w, a.turn.Answer)
 			}
+		}
+	}
+}
+
+func TestWhatAModelTookIsCountedAlsoWhenItsAnswerIsLeft(t *testing.T) {
+	t.Parallel()
+	for name, act := range map[string]llmtest.Act{
+		"it does not know":       {Reply: "NONE" + strings.Repeat(" 我不知道。", 400), TokenDelay: time.Millisecond},
+		"broken off":             {Reply: "ANSWER\n台灯保修 24 个月 [1]。", After: 3, Fault: llmtest.Abort},
+		"it does not end":        {Flood: 1 << 20},
+		"refused by the filter":  {Reply: "ANSWER\n台灯保修 24 个月 [1]。", Finish: "content_filter"},
+		"it hangs, we are bored": {Reply: "NONE" + strings.Repeat(" 我不知道。", 400), After: 9, Fault: llmtest.Hang},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := says("")
+			s.Push(llmtest.Chat, llmtest.Act{}, act)
+			m := &memory{}
+			if _, _, err := ask(t, withModel(t, s).For(Tenant{Memory: m, Retriever: books()}), kb.Question{Query: "台灯保修多久？"}); err != nil {
+				t.Fatal(err)
+			}
+			// The answer's prompt holds both passages, which alone are longer than
+			// what the message was read with is in the stand-in's count of tokens.
+			reading := llm.EstimateTokens(s.Requests(llmtest.Chat)[0].Messages[0].Content + s.Requests(llmtest.Chat)[0].Messages[1].Content)
+			if u := m.turns[0].Metadata.Usage; u == nil || u.Prompt <= reading+100 || u.Model != "qwen-plus" {
+				t.Errorf("usage %+v, want the answer's beside the %d tokens of reading", u, reading)
+			}
+		})
+	}
+}
+
+func TestARefusalOffersAPerson(t *testing.T) {
+	t.Parallel()
+	s := says("")
+	s.Always(llmtest.Chat, llmtest.Inspected())
+	for query, want := range map[string]string{"台灯保修多久？": textsZh().refused, "How long is the warranty?": textsEn().refused} {
+		m := &memory{}
+		evs, _, err := ask(t, withModel(t, s).For(Tenant{Memory: m, Retriever: books()}), kb.Question{Query: query})
+		if err != nil || m.turns[0].Answer != want || end(evs).Metadata.Offer != kb.Handoff {
+			t.Errorf("%s: %q %+v, %v; want %q and a person", query, m.turns[0].Answer, m.turns[0].Metadata, err, want)
 		}
 	}
 }

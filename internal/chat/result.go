@@ -14,6 +14,7 @@ type result struct {
 	text    string        // the sentences that hold, cited
 	sources []kb.Citation // numbered as in text
 	whole   bool          // nothing had to be left out: text is what was delivered
+	says    bool          // something of it states anything: it is not all courtesy and signs
 }
 
 // courtesy is what needs no evidence: a whole sentence of it.
@@ -33,6 +34,7 @@ func (c *checker) result(question string) result {
 			r.whole = false
 			continue
 		}
+		r.says = r.says || !s.empty()
 		for _, p := range s.parts {
 			if p.source < 0 {
 				b.WriteString(p.text.String())
@@ -62,7 +64,7 @@ func (c *checker) holds(s *sentence, question string) bool {
 	if s.tainted {
 		return false
 	}
-	if !strings.ContainsFunc(words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) || courtesy.MatchString(words) && len(s.cites) == 0 {
+	if s.empty() {
 		return true
 	}
 	texts := []string{question}
@@ -88,6 +90,13 @@ func (c *checker) holds(s *sentence, question string) bool {
 		said[i] = arabic(t)
 	}
 	return newStatement(arabic(words)).coverage(said...) >= supported && !contradicts(words, evidence.String())
+}
+
+// empty reports whether a sentence states nothing: the fence of a block of
+// code, a greeting.
+func (s *sentence) empty() bool {
+	words := s.words()
+	return !strings.ContainsFunc(words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) || courtesy.MatchString(words) && len(s.cites) == 0
 }
 
 func has(list []int, n int) bool {

@@ -226,6 +226,8 @@ type Usage struct {
 	Prompt     int   `json:"prompt_tokens"`
 	Completion int   `json:"completion_tokens"`
 	CostMicro  int64 `json:"cost_micro,omitempty"` // millionths of the price list's currency
+
+	Model string `json:"-"` // that took it, also where it did not write the answer
 }
 
 // EventType is the type field of a streamed event.

@@ -76,21 +76,17 @@ func (c *Client) Stream(ctx context.Context, in []*schema.Message, o Options) it
 			cancel() // a read that still waits for the provider
 			<-k.done
 		}()
-		c.model.relay(k, sr, yield)
+		relay(k, sr, yield)
 	}
 }
 
 // relay passes a stream's pieces on until its end.
-func (m *chatModel) relay(k *call, sr *schema.StreamReader[*schema.Message], yield func(Delta, error) bool) {
+func relay(k *call, sr *schema.StreamReader[*schema.Message], yield func(Delta, error) bool) {
 	finish := ""
 	for {
 		msg, err := sr.Recv()
 		switch {
 		case errors.Is(err, io.EOF): // the endpoint lets only finished streams end so
-			if err := finished(finish); err != nil {
-				yield(Delta{}, m.explain(err))
-				return
-			}
 			yield(Delta{Finish: finish, Usage: k.spent()}, nil)
 			return
 		case err != nil:
@@ -109,9 +105,9 @@ func (m *chatModel) relay(k *call, sr *schema.StreamReader[*schema.Message], yie
 	}
 }
 
-// finished reports what is wrong with a finish reason. These calls offer no
-// tools: one that ends in a call of one, or in anything unknown, is no answer,
-// whatever text came before.
+// finished reports what is wrong with the finish reason of a call that offers
+// no tools: one that ends in a call of one, or in anything unknown, is no
+// answer, whatever text came before.
 func finished(reason string) error {
 	if reason == "stop" || reason == "length" {
 		return nil

@@ -44,6 +44,22 @@ func WithTenant(id kb.TenantID) model.Option {
 // where the first request taught what the model refuses.
 func WithUsage(f func(Usage)) model.Option { return option(func(o *callOptions) { o.sink = f }) }
 
+// Ended tells when a streamed call has ended. The zero value is ready and
+// serves one call.
+type Ended struct{ call call }
+
+// WithEnded has e tell about this call.
+func WithEnded(e *Ended) model.Option { return option(func(o *callOptions) { o.call = &e.call }) }
+
+// Wait returns when the stream of a call that began was closed and its usage
+// told: soon after the reader closed it and ended its context. Without a call
+// it returns at once.
+func (e *Ended) Wait() {
+	if e.call.done != nil {
+		<-e.call.done
+	}
+}
+
 // WithJSON asks for a JSON object (response_format json_object). A message must
 // contain the word JSON; see also JSON.
 func WithJSON() model.Option { return option(func(o *callOptions) { o.json = true }) }
@@ -63,9 +79,10 @@ func WithoutRetry() model.Option { return option(func(o *callOptions) { o.noRetr
 // has no way to tell the model that a stream was closed but a goroutine for it.
 func (c *Client) Chat() model.ToolCallingChatModel { return c.model }
 
-// chatModel wraps eino's client for the provider. Its zero tools mean none.
+// chatModel wraps eino's client for the provider.
 type chatModel struct {
 	c     *Client
+	tools bool                                       // it offers some
 	inner func() (model.ToolCallingChatModel, error) // made on first use
 }
 
@@ -105,7 +122,7 @@ func (m *chatModel) WithTools(tools []*schema.ToolInfo) (model.ToolCallingChatMo
 	if err != nil {
 		return nil, err
 	}
-	return &chatModel{c: m.c, inner: func() (model.ToolCallingChatModel, error) { return with, nil }}, nil
+	return &chatModel{c: m.c, tools: true, inner: func() (model.ToolCallingChatModel, error) { return with, nil }}, nil
 }
 
 // prepare makes the call of a chat request and the options for eino's client.
@@ -249,6 +266,9 @@ func (m *chatModel) pull(ctx context.Context, b *streamBody) *schema.StreamReade
 		var msg *schema.Message
 		if err == nil {
 			msg, err = p.message()
+		}
+		if err == nil && p.finish != "" && !m.tools {
+			err = finished(p.finish)
 		}
 		if err != nil {
 			stop()

@@ -310,7 +310,7 @@ func TestUsageIsCountedWithTheTurn(t *testing.T) {
 	t.Parallel()
 	s, ctx := open(t), t.Context()
 	for i, m := range []kb.Metadata{
-		{Model: "m", Usage: &kb.Usage{Prompt: 10, Completion: 2, CostMicro: 7}}, {Model: "m", Usage: &kb.Usage{Prompt: 1}}, {Abstained: true},
+		{Model: "m", Usage: &kb.Usage{Prompt: 10, Completion: 2, CostMicro: 7}}, {Usage: &kb.Usage{Prompt: 1, Model: "m"}}, {Abstained: true},
 	} {
 		err := s.SaveTurn(ctx, kb.Turn{ID: kb.TurnID(fmt.Sprint(i)), Session: "s", CreatedAt: epoch, Metadata: m}, "", kb.StateAI, kb.StateAI, "")
 		if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -62,7 +63,7 @@ func addUsage(c *tenant.Conn, t kb.Turn) error {
 	return c.Exec(`INSERT INTO usage (day, model, turns, abstained, prompt, completion, cost_micro) VALUES (?, ?, 1, ?, ?, ?, ?)
 	    ON CONFLICT (day, model) DO UPDATE SET turns = turns + 1, abstained = abstained + excluded.abstained, prompt = prompt + excluded.prompt,
 	      completion = completion + excluded.completion, cost_micro = cost_micro + excluded.cost_micro`,
-		t.CreatedAt.UTC().Format(dayLayout), t.Metadata.Model, t.Metadata.Abstained, u.Prompt, u.Completion, u.CostMicro)
+		t.CreatedAt.UTC().Format(dayLayout), cmp.Or(u.Model, t.Metadata.Model), t.Metadata.Abstained, u.Prompt, u.Completion, u.CostMicro)
 }
 
 // dayLayout is a day as the usage table has it.
