@@ -81,15 +81,21 @@ package-twice: package ## package HEAD once more from a fresh clone elsewhere, a
 	$(MAKE) --no-print-directory -C "$$dir/elsewhere" package VERSION='$(VERSION)' ARCH='$(ARCH)' >/dev/null && \
 	cmp dist/SHA256SUMS "$$dir/elsewhere/dist/SHA256SUMS" && echo 'the same source, the same bytes'
 
-.PHONY: deploy-aws
-deploy-aws: package ## deploy template.yaml with the SAM CLI; ARGS are passed on (first: ARGS=--guided)
+# Asked before minutes are spent on packing.
+.PHONY: has-sam has-s
+has-sam:
 	@command -v sam >/dev/null || { echo 'the SAM CLI is missing: see docs/operations.md, Serverless' >&2; exit 2; }
+has-s:
+	@command -v s >/dev/null || { echo 'Serverless Devs is missing (npm install -g @serverless-devs/s): see docs/operations.md, Serverless' >&2; exit 2; }
+	@for v in FC_ACCOUNT_ID QA_BUCKET QA_VPC QA_VSWITCH QA_SECURITY_GROUP QA_DOMAIN ROOT_KEY; do eval "test -n \"\$$$$v\"" || { echo "$$v is not set: the head of s.yaml says what it is" >&2; exit 2; }; done
+
+.PHONY: deploy-aws
+deploy-aws: has-sam package ## deploy template.yaml with the SAM CLI; ARGS are passed on (first: ARGS=--guided)
 	sam deploy --template-file template.yaml --stack-name $(or $(STACK),eino-qa) --capabilities CAPABILITY_IAM \
 	  --resolve-s3 --no-fail-on-empty-changeset --parameter-overrides Architecture=$(if $(filter amd64,$(ARCH)),x86_64,arm64) $(ARGS)
 
 .PHONY: deploy-aliyun
-deploy-aliyun: package ## deploy s.yaml with Serverless Devs; ARGS are passed on. First: infra/aliyun/setup.sh
-	@command -v s >/dev/null || { echo 'Serverless Devs is missing: see docs/operations.md, Serverless' >&2; exit 2; }
+deploy-aliyun: has-s package ## deploy s.yaml with Serverless Devs; ARGS are passed on. First: infra/aliyun/setup.sh
 	s deploy -t s.yaml -y $(ARGS)
 
 .PHONY: bench-cold

@@ -31,6 +31,14 @@ func (f *Function) Ingest(ctx context.Context, o function.ObjectEvent) error {
 	if ingest.Expected(mark) {
 		return nil // the bytes are still to come
 	}
+	err := f.ingest(ctx, id, job, mark)
+	if err != nil {
+		f.log.ErrorContext(ctx, "not ingested", telemetry.Tenant, string(id), telemetry.Job, string(job), telemetry.Error(err))
+	}
+	return err
+}
+
+func (f *Function) ingest(ctx context.Context, id kb.TenantID, job kb.JobID, mark string) error {
 	in, err := f.ingester(ctx, id)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ package serverless
 
 import (
 	"context"
+	"log/slog"
 	"net"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -94,6 +95,12 @@ func Serve(ctx context.Context, cfg Config, env Env, h Handlers) error {
 	cfg, err := env.Resolve(cfg)
 	if err != nil {
 		return err
+	}
+	if cfg.Log != nil {
+		// The SDKs report failed invocations through package log: as lines of
+		// ours they are JSON, and pass the redaction.
+		slog.SetDefault(cfg.Log)
+		slog.SetLogLoggerLevel(slog.LevelWarn)
 	}
 	h = collectLater(h, early.Before)
 	switch cfg.Platform {

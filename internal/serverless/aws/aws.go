@@ -92,7 +92,11 @@ func (a *Adapter) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		return nil, err
 	}
 	defer cancel()
-	return a.handleEvent(ctx, k, p, raw)
+	out, err := a.handleEvent(ctx, k, p, raw)
+	if err != nil {
+		a.cfg.Log.ErrorContext(ctx, "event failed", "err", err.Error(), "trace_id", requestID)
+	}
+	return out, err
 }
 
 // streams reports whether replies to events of kind k are streamed: only REST

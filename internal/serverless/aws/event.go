@@ -30,11 +30,7 @@ func (a *Adapter) handleEvent(ctx context.Context, k kind, s *event, raw []byte)
 		if err != nil {
 			return nil, err
 		}
-		var errs []error
-		for _, o := range objs {
-			errs = append(errs, a.object(ctx, o))
-		}
-		return nil, errors.Join(errs...)
+		return nil, function.Each(objs, func(o function.ObjectEvent) error { return a.object(ctx, o) })
 	case kindObject:
 		o, err := s.Marker.Object()
 		if err != nil {
@@ -107,8 +103,9 @@ func (a *Adapter) queue(ctx context.Context, raw []byte) (any, error) {
 			return nil, kb.E(kb.Invalid, nil, "event: a queue message has no messageId")
 		}
 		if err := a.message(ctx, m); err != nil {
+			inv, _ := function.InvocationFrom(ctx)
 			a.cfg.Log.ErrorContext(ctx, "queue message failed", "message_id", m.MessageId,
-				"attempt", m.Attributes["ApproximateReceiveCount"], "err", err.Error())
+				"attempt", m.Attributes["ApproximateReceiveCount"], "err", err.Error(), "trace_id", inv.RequestID)
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
 		}
 	}

@@ -161,7 +161,7 @@ func (a *Adapter) fromALB(ctx context.Context, ev *event) (*request, error) {
 	if err != nil {
 		return nil, kb.E(kb.Invalid, err, "event: no HTTP request")
 	}
-	p.header, p.remote = r.Header, lastForwarded(r.Header)
+	p.header, p.remote = r.Header, function.LastForwarded(r.Header)
 	return a.correct(r, p, multi)
 }
 
@@ -286,22 +286,4 @@ func rawQuery(multi map[string][]string, single map[string]string) string {
 		return strings.Compare(kx, ky)
 	})
 	return strings.Join(ps, "&")
-}
-
-// lastForwarded is the address that the balancer itself appended; those
-// before it are the client's word.
-func lastForwarded(h http.Header) string {
-	vs := h.Values("X-Forwarded-For")
-	if len(vs) == 0 {
-		return ""
-	}
-	last := vs[len(vs)-1]
-	if i := strings.LastIndexByte(last, ','); i >= 0 {
-		last = last[i+1:]
-	}
-	last = strings.TrimSpace(last)
-	if host, _, err := net.SplitHostPort(last); err == nil { // client port preservation is on
-		return host
-	}
-	return last
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,25 +28,21 @@ type FCCustom struct {
 
 // StartFCCustom spawns the binary and waits until it listens: FC gives it 120 s.
 func StartFCCustom(ctx context.Context, o Options) (*FCCustom, error) {
-	port, err := freePort(ctx)
-	if err != nil {
-		return nil, err
-	}
 	env := fcEnv()
-	env["FC_CUSTOM_LISTEN_PORT"] = strconv.Itoa(port)
+	// Its own choice: a port found out beforehand may be another process's by
+	// the time the function listens, and requests would go there.
+	env["FC_CUSTOM_LISTEN_PORT"] = "0"
 	in := newInstance()
 	if err := in.spawn(ctx, o, env); err != nil {
 		return nil, err
 	}
 	f := &FCCustom{
-		Instance: in, opts: o, base: "http://127.0.0.1:" + strconv.Itoa(port), sts: DefaultSTS(),
+		Instance: in, opts: o, sts: DefaultSTS(),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	for wait := time.Millisecond; ; {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", f.base[len("http://"):])
-		if err == nil {
-			_ = c.Close()
+		if port := in.listens(); port > 0 {
+			f.base = "http://127.0.0.1:" + strconv.Itoa(port)
 			return f, nil
 		}
 		select {
@@ -63,18 +58,6 @@ func StartFCCustom(ctx context.Context, o Options) (*FCCustom, error) {
 			return nil, errors.New("the web function did not listen within 120 s")
 		}
 	}
-}
-
-// freePort finds a port that nobody listens on. Another process may take it
-// before the function does; the function then says so and the test fails.
-func freePort(ctx context.Context) (int, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a port: %w", err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
 // SetSTS changes the credentials that later requests carry.
@@ -108,7 +91,9 @@ func (f *FCCustom) RoundTrip(r *http.Request) (*http.Response, error) {
 			return refusal(r, http.StatusBadRequest, `{"ErrorCode":"InvalidArgument","ErrorMessage":"custom headers must not start with x-fc-"}`), nil
 		}
 	}
-	return f.send(r, "/http-invoke")
+	out := r.Clone(r.Context())
+	out.Header.Add("X-Forwarded-For", clientIP)
+	return f.send(out, "/http-invoke")
 }
 
 func (f *FCCustom) send(r *http.Request, control string) (*http.Response, error) {

@@ -32,13 +32,16 @@ type invoker interface {
 	Invoke(context.Context, []byte) (*Reply, error)
 }
 
+// clientIP is who asks unless a test says otherwise (RFC 5737).
+const clientIP = "203.0.113.7"
+
 // Gateway is an http.RoundTripper in front of an instance: it turns a request
 // into the shape's event, and the reply, streamed or not, into a response. A
 // failed invocation is a bare 502, as gateways have it.
 type Gateway struct {
 	Instance invoker
 	Shape    Shape
-	// ClientIP is who asks; "" = 203.0.113.7 (RFC 5737).
+	// ClientIP is who asks; "" = clientIP.
 	ClientIP string
 }
 
@@ -122,7 +125,7 @@ func (g *Gateway) Event(r *http.Request) ([]byte, error) {
 	}
 	in := gatewayRequest{r: r, ip: g.ClientIP, host: r.Host, body: string(body)}
 	if in.ip == "" {
-		in.ip = "203.0.113.7"
+		in.ip = clientIP
 	}
 	if in.host == "" {
 		in.host = r.URL.Host

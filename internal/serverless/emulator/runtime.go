@@ -60,7 +60,7 @@ type runtimeAPI struct {
 	mu      sync.Mutex
 	running map[string]*invocation
 	seq     atomic.Int64
-	active  atomic.Int64
+	active  int // invocations under way, by mu as is whether the process is frozen
 
 	version  string // "2018-06-01" or "2020-11-11"
 	accepted int    // 202 or 200
@@ -93,9 +93,7 @@ func (a *runtimeAPI) listen(ctx context.Context, mux *http.ServeMux) error {
 
 // next gives the process its next event; it blocks until there is one.
 func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
-	if a.opts.Freeze && a.active.Load() == 0 && a.seq.Load() > 0 {
-		a.Freeze()
-	}
+	a.rest()
 	select {
 	case inv := <-a.pending:
 		a.mu.Lock()
@@ -106,6 +104,16 @@ func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(inv.event)
 	case <-r.Context().Done():
 	case <-a.exited:
+	}
+}
+
+// rest freezes the process while nothing is under way. Looking and stopping are
+// one step: an invocation that came between them would wait for ever.
+func (a *runtimeAPI) rest() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.opts.Freeze && a.active == 0 && a.seq.Load() > 0 {
+		a.Freeze()
 	}
 }
 
@@ -231,14 +239,18 @@ func (a *runtimeAPI) invoke(ctx context.Context, event []byte, header http.Heade
 		reply: make(chan *Reply, 1), failed: make(chan error, 1), done: make(chan struct{}),
 	}
 	inv.finish = sync.OnceFunc(func() {
-		a.active.Add(-1)
+		a.mu.Lock()
+		a.active--
+		a.mu.Unlock()
 		close(inv.done)
 	})
 	header.Set(a.idHeader, inv.id)
-	a.active.Add(1)
+	a.mu.Lock()
+	a.active++
 	if a.opts.Freeze {
 		a.Thaw()
 	}
+	a.mu.Unlock()
 	go a.watch(inv)
 	select {
 	case a.pending <- inv:

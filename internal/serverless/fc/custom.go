@@ -69,11 +69,16 @@ func (a *Adapter) Handler() http.Handler {
 		control := r.Header.Get("X-Fc-Control-Path")
 		inv := function.Invocation{Platform: function.FCCustom, RequestID: r.Header.Get("X-Fc-Request-Id"), Kind: "fc_web", Streamed: true}
 		a.cfg.Credentials.Offer(function.TakeTriple(r.Header))
+		remote := r.RemoteAddr
+		if ip := function.LastForwarded(r.Header); ip != "" {
+			remote = net.JoinHostPort(ip, "0") // the peer is FC's own gateway, the same for every client
+		}
 		ctx, cancel, err := deadline(r)
 		function.Clean(r.Header)
 		ctx = function.WithInvocation(ctx, inv)
 		defer cancel()
 		r = r.WithContext(ctx)
+		r.RemoteAddr = remote
 		switch {
 		case err != nil:
 			function.ErrorOf(ctx, err).WriteTo(w)

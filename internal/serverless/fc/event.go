@@ -152,8 +152,7 @@ func (a *Adapter) newRequest(ctx context.Context, raw []byte) (*http.Request, er
 	if err != nil {
 		return nil, err
 	}
-	a.cfg.Credentials.Offer(function.TakeTriple(h))
-	function.Clean(h)
+	function.Clean(h) // what FC says of itself came beside the event: such fields in it are a client's word
 	path := str(ev.RawPath)
 	if path == "" {
 		path = (&url.URL{Path: str(ev.TriggerContext.Http.Path)}).EscapedPath()

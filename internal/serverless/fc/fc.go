@@ -8,7 +8,6 @@ package fc
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/aliyun/fc-runtime-go-sdk/fc"
@@ -69,7 +68,11 @@ func (a *Adapter) Invoke(ctx context.Context, raw []byte) (json.RawMessage, erro
 		inv.Kind = "fc_http"
 		return a.handleHTTP(function.WithInvocation(ctx, inv), raw)
 	}
-	return nil, a.handleEvent(function.WithInvocation(ctx, inv), k, s, raw)
+	if err := a.handleEvent(function.WithInvocation(ctx, inv), k, s, raw); err != nil {
+		a.cfg.Log.ErrorContext(ctx, "event failed", "err", err.Error(), "trace_id", requestID)
+		return nil, err
+	}
+	return nil, nil
 }
 
 // handleEvent runs what is no HTTP; an error makes FC try again.
@@ -85,11 +88,7 @@ func (a *Adapter) handleEvent(ctx context.Context, k kind, s *seen, raw []byte) 
 		if err != nil {
 			return err
 		}
-		var errs []error
-		for _, o := range objs {
-			errs = append(errs, a.object(ctx, o))
-		}
-		return errors.Join(errs...)
+		return function.Each(objs, func(o function.ObjectEvent) error { return a.object(ctx, o) })
 	case kindObject:
 		o, err := s.Marker.Object()
 		if err != nil {

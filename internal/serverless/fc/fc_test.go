@@ -107,8 +107,8 @@ func TestHTTPTriggersArriveWhole(t *testing.T) {
 			t.Errorf("the handler sees %s", k)
 		}
 	}
-	if tr, err := creds.Get(t.Context()); err != nil || tr != (function.Triple{AccessKeyID: "id", AccessKeySecret: "sec", SecurityToken: "tok"}) {
-		t.Errorf("credentials = %v, %v", tr, err)
+	if tr, err := creds.Get(t.Context()); err == nil {
+		t.Errorf("credentials = %v: a client's headers were taken for the platform's", tr)
 	}
 }
 

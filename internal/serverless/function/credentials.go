@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -62,8 +63,8 @@ func (c *Credentials) Keys(ctx context.Context) (key, secret, token string, expi
 	return t.AccessKeyID, t.AccessKeySecret, t.SecurityToken, time.Now().Add(freshFor), err
 }
 
-// TakeTriple returns the STS triple of FC's request headers, in h or in a
-// header map that a go1 event carries.
+// TakeTriple returns the STS triple of the headers that FC adds to a request
+// of a custom runtime. Those in a go1 event's own headers are a client's.
 func TakeTriple(h http.Header) Triple {
 	return Triple{
 		AccessKeyID:     h.Get("X-Fc-Access-Key-Id"),
@@ -96,4 +97,22 @@ func Clean(h http.Header) {
 			}
 		}
 	}
+}
+
+// LastForwarded is the address that the platform's own gateway appended to
+// X-Forwarded-For, "" without one; those before it are the client's word.
+func LastForwarded(h http.Header) string {
+	vs := h.Values("X-Forwarded-For")
+	if len(vs) == 0 {
+		return ""
+	}
+	last := vs[len(vs)-1]
+	if i := strings.LastIndexByte(last, ','); i >= 0 {
+		last = last[i+1:]
+	}
+	last = strings.TrimSpace(last)
+	if host, _, err := net.SplitHostPort(last); err == nil { // client port preservation is on
+		return host
+	}
+	return last
 }

@@ -94,6 +94,21 @@ func (e ObjectEvent) Message() []byte {
 	return b
 }
 
+// Each runs f for every object of a notification, also after one failed. A
+// single failure is returned as it is: its type is part of what the platform shows.
+func Each(objs []ObjectEvent, f func(ObjectEvent) error) error {
+	var errs []error
+	for _, o := range objs {
+		if err := f(o); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
 // ScheduleEvent is one tick of a schedule.
 type ScheduleEvent struct {
 	// Task is what to do: the "qa" field of the schedule's input, the timer's
