@@ -25,14 +25,14 @@ type Frame struct {
 	Size int64 // page header, size and compressed data
 }
 
-// File is one decoded log file.
+// File is one log file, verified. Its pages stay compressed: DecodeFrame reads
+// one from Raw.
 type File struct {
 	Header ltx.Header
 	Post   ltx.Checksum   // of the database after the file
-	Pages  []Page         // by number, ascending
-	Frames []Frame        // parallel to Pages
-	Sums   []ltx.Checksum // of the pages, parallel to Pages
-	Raw    []byte         // the bytes it was decoded from
+	Frames []Frame        // by page number, ascending
+	Sums   []ltx.Checksum // of the pages, parallel to Frames
+	Raw    []byte         // all of its bytes
 }
 
 // frameHead is the page header and the compressed size before the data.
@@ -41,7 +41,7 @@ const frameHead = ltx.PageHeaderSize + 4
 // maxFrame bounds a frame: LZ4's worst case for one page.
 var maxFrame = frameHead + lz4.CompressBlockBound(PageSize)
 
-// Encode writes a file from pages sorted by number and returns it decoded.
+// Encode writes a file from pages sorted by number.
 func Encode(h ltx.Header, pages []Page, post ltx.Checksum) (*File, error) {
 	var buf bytes.Buffer
 	enc, err := ltx.NewEncoder(&buf)
@@ -51,7 +51,7 @@ func Encode(h ltx.Header, pages []Page, post ltx.Checksum) (*File, error) {
 	if err := enc.EncodeHeader(h); err != nil {
 		return nil, fmt.Errorf("encode commit %d: %w", h.MaxTXID, err)
 	}
-	f := &File{Header: h, Post: post, Pages: pages, Frames: make([]Frame, len(pages)), Sums: make([]ltx.Checksum, len(pages))}
+	f := &File{Header: h, Post: post, Frames: make([]Frame, len(pages)), Sums: make([]ltx.Checksum, len(pages))}
 	for i, p := range pages {
 		off := enc.N()
 		if err := enc.EncodePage(ltx.PageHeader{Pgno: p.Pgno}, p.Data); err != nil {
@@ -68,24 +68,26 @@ func Encode(h ltx.Header, pages []Page, post ltx.Checksum) (*File, error) {
 	return f, nil
 }
 
-// Decode reads and verifies a whole file. A bad one is ErrCorrupt.
+// Decode verifies a whole file, which it keeps. A bad one is ErrCorrupt. Every
+// page passes through one buffer: of a database that is opened for one question
+// few are needed, and memory that is touched for the first time costs more than
+// decompressing.
 func Decode(raw []byte) (*File, error) {
-	r, err := NewReader(bytes.NewReader(raw), len(raw))
+	r, err := newReader(&inMemory{raw})
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Header: r.Header, Raw: raw}
+	const usual = 1 << 10 // bytes of a frame, for the room only
+	r.frames, r.sums = make([]Frame, 0, 8+len(raw)/usual), make([]ltx.Checksum, 0, 8+len(raw)/usual)
+	var page [PageSize]byte
 	for {
-		data := make([]byte, PageSize)
-		fr, err := r.Next(data)
+		_, err := r.Next(page[:])
 		if errors.Is(err, io.EOF) {
-			f.Post, f.Frames, f.Sums = r.Post, r.frames, r.sums
-			return f, nil
+			return &File{Header: r.Header, Post: r.Post, Frames: r.frames, Sums: r.sums, Raw: raw}, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		f.Pages = append(f.Pages, Page{fr.Pgno, data})
 	}
 }
 

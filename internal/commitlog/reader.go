@@ -17,7 +17,7 @@ type Reader struct {
 	Header ltx.Header
 	Post   ltx.Checksum // valid after Next returned io.EOF
 
-	r      *bufio.Reader
+	r      peeker
 	hash   crc
 	sum    ltx.Checksum // rolling, of a file that is a whole database
 	frames []Frame
@@ -27,6 +27,27 @@ type Reader struct {
 	done   bool
 }
 
+// peeker is a *bufio.Reader, or bytes that need no buffer.
+type peeker interface {
+	Peek(n int) ([]byte, error)
+	Discard(n int) (int, error)
+}
+
+// inMemory is a file that is in memory already: peeking copies nothing.
+type inMemory struct{ rest []byte }
+
+func (m *inMemory) Peek(n int) ([]byte, error) {
+	if n > len(m.rest) {
+		return m.rest, io.EOF
+	}
+	return m.rest[:n], nil
+}
+
+func (m *inMemory) Discard(n int) (int, error) {
+	m.rest = m.rest[n:]
+	return n, nil
+}
+
 // NewReader reads the header. size is the file's length if it is known, for
 // the buffer only.
 func NewReader(r io.Reader, size int) (*Reader, error) {
@@ -34,7 +55,11 @@ func NewReader(r io.Reader, size int) (*Reader, error) {
 	if size <= 0 || size > buffer {
 		size = buffer
 	}
-	d := &Reader{r: bufio.NewReaderSize(r, max(size, maxFrame+ltx.TrailerSize)), sum: ltx.ChecksumFlag}
+	return newReader(bufio.NewReaderSize(r, max(size, maxFrame+ltx.TrailerSize)))
+}
+
+func newReader(r peeker) (*Reader, error) {
+	d := &Reader{r: r, sum: ltx.ChecksumFlag}
 	b, err := d.peek(ltx.HeaderSize)
 	if err != nil {
 		return nil, err

@@ -175,7 +175,7 @@ func (db *DB) attempt(ctx context.Context, im *image, v *view, batch []*request)
 		if err != nil { // SQLite stumbled after the commit counted
 			db.closeWriter()
 		}
-		im.cache.add(c.f.brought...)
+		im.cache.add(c.f.brought)
 		im.publish(nv, nv.state.Boundary)
 		db.measure(c.f.took)
 		db.event(EventCommit)

@@ -48,7 +48,9 @@ func TestAnAuthorizerOfAClosureEndsWithIt(t *testing.T) {
 	commit(t, db, "CREATE TABLE k(v)")
 	for _, theirs := range []sqlite3.AuthorizerReturnCode{sqlite3.AUTH_OK, sqlite3.AUTH_DENY} {
 		install := func(c *sqlite3.Conn) error {
-			return c.SetAuthorizer(func(sqlite3.AuthorizerActionCode, string, string, string, string) sqlite3.AuthorizerReturnCode { return theirs })
+			return c.SetAuthorizer(func(sqlite3.AuthorizerActionCode, string, string, string, string) sqlite3.AuthorizerReturnCode {
+				return theirs
+			})
 		}
 		if err := db.Read(t.Context(), install); err != nil {
 			t.Fatal(err)

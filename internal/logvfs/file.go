@@ -43,7 +43,7 @@ type file struct {
 	size  uint32             // pages, with what was written and cut
 
 	committed *view         // the transaction's commit, once it counts
-	brought   []*page       // its pages
+	brought   *source       // its file
 	took      time.Duration // of the append
 	err       error         // why the last call failed; SQLite keeps only a code
 }
@@ -288,7 +288,7 @@ func (f *file) SyncSuper(super string) error {
 	if err != nil {
 		return f.refuse(err)
 	}
-	f.committed, f.brought = f.view.apply(lf, st, commitlog.LevelCommit)
+	f.committed, f.brought = f.view.applyCommit(lf, st)
 	f.view, f.cached, f.dirty = f.committed, f.committed, nil
 	f.size = f.view.commit
 	return nil

@@ -41,20 +41,23 @@ type flight struct {
 func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded) (*image, error) {
 	im := &image{log: log, cache: cache, disk: disk, head: ld.Head, boundary: ld.State.Boundary, flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)}}
 	v := &view{}
-	var resident []*page
-	var large []*source
+	var files, large []*source
+	var begun []*page
 	for _, s := range ld.Sources {
 		f := s.File
 		if f == nil {
 			im.lazy = true
 			f = &commitlog.File{Header: s.Header, Frames: s.Frames}
 		}
-		next, pages := v.extend(f, s)
+		next, src, pages := v.apply(f, commitlog.State{}, s.Info)
 		v = next
-		if s.File == nil && len(pages) > 0 {
-			large = append(large, pages[0].loc.Load().file)
+		switch {
+		case s.File != nil:
+			files = append(files, src)
+		case len(pages) > 0:
+			large = append(large, src)
+			begun = append(begun, decodeBegin(pages, s.Begin)...)
 		}
-		resident = append(resident, pages...)
 	}
 	v.state = ld.State
 	im.cur, im.checked = v, time.Now().Round(0)
@@ -64,39 +67,38 @@ func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded
 			return nil, err
 		}
 	}
-	live := resident[:0]
-	for _, p := range resident {
-		if v.pages.get(p.pgno) == p && p.buf.Load() != nil {
-			live = append(live, p)
+	// What a later file replaced is of no use.
+	live := map[cached]bool{}
+	v.pages.all(func(p *page) { live[p], live[p.loc.Load().file] = true, true })
+	for _, f := range files {
+		if live[f] {
+			cache.add(f)
 		}
 	}
-	cache.add(live...)
+	for _, p := range begun {
+		if live[p] {
+			cache.add(p)
+		}
+	}
 	return im, nil
 }
 
-// extend is apply for a file that may be known by its index only.
-func (v *view) extend(f *commitlog.File, s *commitlog.Source) (*view, []*page) {
-	if s.File != nil {
-		next, pages := v.apply(s.File, commitlog.State{}, s.Info.Level)
-		return next, pages
-	}
-	src := &source{info: s.Info}
-	pages := make([]page, len(f.Frames))
-	locs := make([]location, len(f.Frames))
-	changed := make([]*page, len(f.Frames))
-	for i, fr := range f.Frames {
-		locs[i] = location{src, fr.Off, fr.Size}
-		pages[i].pgno, pages[i].ver = fr.Pgno, s.Info.Max
-		pages[i].loc.Store(&locs[i])
-		changed[i] = &pages[i]
-		if end := fr.Off + fr.Size; end <= int64(len(s.Begin)) {
-			// A broken frame is met again, and reported, when it is needed.
-			if b, err := pages[i].decode(s.Begin[fr.Off:end]); err == nil {
-				pages[i].buf.Store(b)
-			}
+// decodeBegin decodes the pages that begin, the first bytes of their file, has
+// whole, and returns them.
+func decodeBegin(pages []page, begin []byte) (decoded []*page) {
+	for i := range pages {
+		p := &pages[i]
+		l := p.loc.Load()
+		if l.off+l.size > int64(len(begin)) {
+			break
+		}
+		// A broken frame is met again, and reported, when it is needed.
+		if b, err := p.decode(begin[l.off : l.off+l.size]); err == nil {
+			p.buf.Store(b)
+			decoded = append(decoded, p)
 		}
 	}
-	return &view{commit: f.Header.Commit, pages: v.pages.with(changed, f.Header.Commit)}, changed
+	return decoded
 }
 
 // verify computes the database checksum of a view whose pages are all in memory.
@@ -157,14 +159,14 @@ func (im *image) age() time.Duration {
 	return time.Now().Round(0).Sub(im.checked)
 }
 
-// advance applies commits to v. The pages enter the cache at once; they are
+// advance applies commits to v. They enter the cache at once; their pages are
 // visible to nobody before the view is published.
 func (im *image) advance(v *view, files []*commitlog.File) *view {
 	for _, f := range files {
 		st := im.stateOf(v)
 		st.TXID, st.Checksum, st.Millis = f.Header.MaxTXID, f.Post, f.Header.Timestamp
-		next, pages := v.apply(f, st, commitlog.LevelCommit)
-		im.cache.add(pages...)
+		next, src := v.applyCommit(f, st)
+		im.cache.add(src)
 		v = next
 	}
 	return v
@@ -177,9 +179,7 @@ func (im *image) read(ctx context.Context, v *view, n uint32) (*buffer, error) {
 		return nil, nil
 	}
 	if b := p.buf.Load(); b != nil {
-		if !p.used.Load() {
-			p.used.Store(true)
-		}
+		p.use()
 		return b, nil
 	}
 	return im.fetch(ctx, p)
@@ -190,10 +190,19 @@ func (im *image) read(ctx context.Context, v *view, n uint32) (*buffer, error) {
 // read-ahead of 64 pages).
 const window = 64 << 10
 
-// fetch reads p from its file, with its neighbours.
+// fetch reads p from its file: from memory, or from the store with its neighbours.
 func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
 	for tries := 0; ; {
 		loc := p.loc.Load()
+		if raw := loc.file.raw.Load(); raw != nil {
+			loc.file.use()
+			b, err := p.decode((*raw)[loc.off : loc.off+loc.size])
+			if err == nil {
+				p.buf.Store(b)
+				im.cache.add(p)
+			}
+			return b, err
+		}
 		fl := flight{loc.file, loc.off / window}
 		im.mu.Lock()
 		wait, busy := im.flights[fl]
@@ -267,7 +276,7 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 		return nil, fmt.Errorf("%s: %w", loc.file.info, err)
 	}
 	p.buf.Store(b)
-	got := []*page{p}
+	got := []cached{p}
 	cur := im.current()
 	for pgno, at := p.pgno, loc.size; ; {
 		q := cur.pages.get(pgno + 1)

@@ -20,9 +20,11 @@ type page struct {
 	ver  ltx.TXID     // the last commit of the file that brought it: written at or before ver
 	loc  atomic.Pointer[location]
 	buf  atomic.Pointer[buffer]
-	used atomic.Bool // since the cache's hand last passed
-	ring bool        // in the cache's ring; guarded by Cache.mu
+	place
 }
+
+func (p *page) size() int64 { return pageBytes }
+func (p *page) drop()       { p.buf.Store(nil) } // a reader that has the buffer keeps it
 
 // location is where a page can be read again.
 type location struct {
@@ -31,10 +33,17 @@ type location struct {
 	size int64
 }
 
-// source is one file of the log, as far as its pages are concerned.
+// source is one file of the log, as far as its pages are concerned. One that
+// was read whole stays in memory as it is, verified and compressed, as long as
+// the cache has room: most of its pages are never asked for.
 type source struct {
 	info commitlog.FileInfo
+	raw  atomic.Pointer[[]byte] // nil: to be read again
+	place
 }
+
+func (s *source) size() int64 { return s.info.Size + pageBytes - commitlog.PageSize }
+func (s *source) drop()       { s.raw.Store(nil) }
 
 // chunkPages is how many pages share a chunk of a table: a commit copies the
 // chunks it touches, 2 KiB each.
@@ -109,18 +118,31 @@ type view struct {
 	pages  table
 }
 
-// apply returns the view after f, and the pages f brought.
-func (v *view) apply(f *commitlog.File, st commitlog.State, level int) (*view, []*page) {
-	src := &source{info: commitlog.FileInfo{Level: level, Min: f.Header.MinTXID, Max: f.Header.MaxTXID, Size: int64(len(f.Raw))}}
-	pages := make([]page, len(f.Pages))
-	locs := make([]location, len(f.Pages))
-	changed := make([]*page, len(f.Pages))
-	for i, p := range f.Pages {
-		locs[i] = location{src, f.Frames[i].Off, f.Frames[i].Size}
-		pages[i].pgno, pages[i].ver, pages[i].sum = p.Pgno, src.info.Max, f.Sums[i]
+// apply returns the view after f, where f's pages are, and the pages. Of f only
+// header and frames may be known.
+func (v *view) apply(f *commitlog.File, st commitlog.State, info commitlog.FileInfo) (*view, *source, []page) {
+	src := &source{info: info}
+	if f.Raw != nil {
+		src.raw.Store(&f.Raw)
+		src.info.Size = int64(len(f.Raw))
+	}
+	pages := make([]page, len(f.Frames))
+	locs := make([]location, len(f.Frames))
+	changed := make([]*page, len(f.Frames))
+	for i, fr := range f.Frames {
+		locs[i] = location{src, fr.Off, fr.Size}
+		pages[i].pgno, pages[i].ver = fr.Pgno, src.info.Max
+		if f.Sums != nil {
+			pages[i].sum = f.Sums[i]
+		}
 		pages[i].loc.Store(&locs[i])
-		pages[i].buf.Store((*buffer)(p.Data))
 		changed[i] = &pages[i]
 	}
-	return &view{state: st, commit: f.Header.Commit, pages: v.pages.with(changed, f.Header.Commit)}, changed
+	return &view{state: st, commit: f.Header.Commit, pages: v.pages.with(changed, f.Header.Commit)}, src, pages
+}
+
+// applyCommit is apply for a single commit.
+func (v *view) applyCommit(f *commitlog.File, st commitlog.State) (*view, *source) {
+	next, src, _ := v.apply(f, st, commitlog.FileInfo{Level: commitlog.LevelCommit, Min: f.Header.MinTXID, Max: f.Header.MaxTXID})
+	return next, src
 }
