@@ -149,12 +149,16 @@ func (f *file) ReadAt(b []byte, off int64) (n int, err error) {
 		if at >= size {
 			return n, io.EOF
 		}
-		p, err := f.page(uint32(at/pageSize) + 1)
+		pgno, in := uint32(at/pageSize)+1, int(at%pageSize)
+		c := min(len(b)-n, pageSize-in)
+		if c == pageSize && f.dirty[pgno] == nil && f.im.readOnce(f.at(), pgno, b[n:n+c]) {
+			n += c
+			continue
+		}
+		p, err := f.page(pgno)
 		if err != nil {
 			return n, err
 		}
-		in := int(at % pageSize)
-		c := min(len(b)-n, pageSize-in)
 		if p == nil {
 			clear(b[n : n+c])
 		} else {

@@ -185,6 +185,23 @@ func (im *image) read(ctx context.Context, v *view, n uint32) (*buffer, error) {
 	return im.fetch(ctx, p)
 }
 
+// readOnce reads page n of v into data, without keeping it, if its file is in
+// memory and nobody asked for the page yet: SQLite has it then, and most are
+// never asked for again. Whatever is not as usual is left to read.
+func (im *image) readOnce(v *view, n uint32, data []byte) bool {
+	p := v.pages.get(n)
+	if p == nil || p.buf.Load() != nil || p.used.Swap(true) {
+		return false
+	}
+	loc := p.loc.Load()
+	raw := loc.file.raw.Load()
+	if raw == nil {
+		return false
+	}
+	loc.file.use()
+	return p.decodeInto(data, (*raw)[loc.off:loc.off+loc.size]) == nil
+}
+
 // window is how much of a file one read brings: neighbours are likely wanted
 // next, and a round trip costs as much as 64 KiB (facts/storage.md §4.5:
 // read-ahead of 64 pages).
@@ -301,17 +318,25 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 	return b, nil
 }
 
-// decode reads p from its frame and checks that it is p.
+// decode reads p from its frame.
 func (p *page) decode(frame []byte) (*buffer, error) {
 	b := new(buffer)
-	pgno, err := commitlog.DecodeFrame(frame, b[:])
-	if err != nil {
-		return nil, fmt.Errorf("page %d: %w", p.pgno, err)
-	}
-	if pgno != p.pgno || p.sum != 0 && p.sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: b[:]}) {
-		return nil, fmt.Errorf("page %d: is page %d or another version: %w", p.pgno, pgno, commitlog.ErrCorrupt)
+	if err := p.decodeInto(b[:], frame); err != nil {
+		return nil, err
 	}
 	return b, nil
+}
+
+// decodeInto reads p from its frame into data and checks that it is p.
+func (p *page) decodeInto(data, frame []byte) error {
+	pgno, err := commitlog.DecodeFrame(frame, data)
+	if err != nil {
+		return fmt.Errorf("page %d: %w", p.pgno, err)
+	}
+	if pgno != p.pgno || p.sum != 0 && p.sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: data}) {
+		return fmt.Errorf("page %d: is page %d or another version: %w", p.pgno, pgno, commitlog.ErrCorrupt)
+	}
+	return nil
 }
 
 // rebase finds the pages of the current view in files that exist now. A page

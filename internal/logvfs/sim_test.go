@@ -79,7 +79,7 @@ func (s seeded) Read(b []byte) (int, error) { return s.r.Read(b) }
 func (s *sim) config(name string, i int) Config {
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("%d %s %d", s.seed, name, i))
-	c := Config{Create: true, Cache: NewCache(40 * pageBytes)} // small: pages are evicted and read again
+	c := Config{Create: true, Cache: NewCache(8 * pageBytes)} // small: pages are evicted and read again
 	if i%2 == 1 {
 		c.WholeBytes = -1
 	}

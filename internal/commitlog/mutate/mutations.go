@@ -153,7 +153,7 @@ var mutations = []mutation{
 	},
 	{
 		"checksum chain", "a page that is read again may be of another version", "logvfs/image.go",
-		[]edit{{"if pgno != p.pgno || p.sum != 0 && p.sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: b[:]}) {", "if pgno != p.pgno {"}},
+		[]edit{{"if pgno != p.pgno || p.sum != 0 && p.sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: data}) {", "if pgno != p.pgno {"}},
 		log,
 	},
 
