@@ -132,7 +132,24 @@ func (c *cloud) lambda(shape emulator.Shape, o emulator.Options) (*emulator.Lamb
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(l.Close)
+	c.tell(o, l.Output)
 	return l, &emulator.Gateway{Instance: l, Shape: shape}
+}
+
+// tell shows what an instance printed, metrics left out, if the test failed.
+func (c *cloud) tell(o emulator.Options, output func() string) {
+	c.t.Cleanup(func() {
+		if !c.t.Failed() {
+			return
+		}
+		var said strings.Builder
+		for line := range strings.Lines(output()) {
+			if !strings.Contains(line, `"_aws"`) && !strings.Contains(line, `"msg":"metrics"`) {
+				said.WriteString(line)
+			}
+		}
+		c.t.Logf("%s on %s said:\n%s", filepath.Base(o.Binary), c.platform, said.String())
+	})
 }
 
 // trip is the way to a function that takes requests.
@@ -157,6 +174,7 @@ func (c *cloud) trip(name string) http.RoundTripper {
 			c.t.Fatal(err)
 		}
 		c.t.Cleanup(f.Kill)
+		c.tell(c.options(name), f.Output)
 		rt = f
 	default:
 		f, err := emulator.StartFC(context.Background(), c.options(name))
@@ -164,6 +182,7 @@ func (c *cloud) trip(name string) http.RoundTripper {
 			c.t.Fatal(err)
 		}
 		c.t.Cleanup(f.Close)
+		c.tell(c.options(name), f.Output)
 		rt = &emulator.Gateway{Instance: f, Shape: emulator.FCHTTP}
 	}
 	c.trips[name] = rt
@@ -266,6 +285,7 @@ func (c *cloud) local() {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(s.kill)
+	c.tell(emulator.Options{Binary: "server"}, s.out.String)
 	s.wait(30*time.Second, "serving", func() bool { return strings.Contains(s.out.String(), "serving on http") })
 	at := s.out.String()
 	at = at[strings.Index(at, "serving on http")+len("serving on "):]

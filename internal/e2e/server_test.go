@@ -145,6 +145,7 @@ type answer struct {
 		Quoted    bool   `json:"quoted"`
 		State     string `json:"state"`
 		DurationM int    `json:"duration_ms"`
+		Degraded  []string
 	} `json:"metadata"`
 }
 

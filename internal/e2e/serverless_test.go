@@ -52,6 +52,9 @@ func (w *walk) ask(query, session string) answer {
 	}
 	var a answer
 	r.into(w.t, &a)
+	if len(a.Metadata.Degraded) > 0 { // explains an answer unlike the others'
+		w.t.Logf("%s: %q was answered in degraded modes %v", w.platform, query, a.Metadata.Degraded)
+	}
 	w.say("%s -> %s %v %s", query, a.Route, a.Metadata.Abstained, a.Answer)
 	return a
 }

@@ -24,11 +24,11 @@ type S3 struct {
 	Region      string
 	Dir         string // its folders are its buckets; Dir/bucket/key is an object
 
-	t    testing.TB
-	port int
-	args []string
-	cmd  *exec.Cmd // nil while killed
-	log  string
+	t      testing.TB
+	args   []string
+	health string    // a path that no other server answers
+	cmd    *exec.Cmd // nil while killed
+	log    string
 }
 
 // S3Server starts a server that ends with the test. The first call on a
@@ -44,19 +44,27 @@ func S3Server(t testing.TB, posixArgs ...string) *S3 {
 	}
 	s := &S3{
 		Key: "testkey", Secret: rand.Text(), Region: "us-east-1",
-		Dir: filepath.Join(root, "buckets"), t: t, port: freePort(t), log: filepath.Join(root, "log"),
+		Dir: filepath.Join(root, "buckets"), t: t, health: "/health-" + rand.Text(), log: filepath.Join(root, "log"),
 	}
-	s.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", s.port)
 	if err := os.Mkdir(s.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	// Never --sidecar: there a killed server leaves slots that are refused as
 	// existing and not found (facts/storage.md §4.4).
-	s.args = append([]string{bin, "--port", fmt.Sprintf("127.0.0.1:%d", s.port), "--health", "/health", "--quiet", "--keep-alive", "posix"}, posixArgs...)
-	s.args = append(s.args, s.Dir)
-	s.Restart()
-	t.Cleanup(s.Kill)
-	return s
+	var err error
+	for range 3 { // somebody else may take the port first
+		port := freePort(t)
+		s.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", port)
+		s.args = append([]string{bin, "--port", fmt.Sprintf("127.0.0.1:%d", port), "--health", s.health, "--quiet", "--keep-alive", "posix"}, posixArgs...)
+		s.args = append(s.args, s.Dir)
+		if err = s.start(); err == nil {
+			t.Cleanup(s.Kill)
+			return s
+		}
+		s.Kill()
+	}
+	t.Fatal(err)
+	return nil
 }
 
 // Bucket makes an empty bucket and returns its name.
@@ -99,9 +107,15 @@ func (s *S3) Signal(sig syscall.Signal) {
 func (s *S3) Restart() {
 	s.t.Helper()
 	s.Kill()
+	if err := s.start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *S3) start() error {
 	out, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	defer out.Close()
 	cmd := exec.Command(s.args[0], s.args[1:]...)
@@ -109,24 +123,34 @@ func (s *S3) Restart() {
 	cmd.Stdout, cmd.Stderr = out, out
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	s.cmd = cmd
 	client := &http.Client{Timeout: time.Second}
 	for wait := time.Now().Add(20 * time.Second); ; {
-		resp, err := client.Get(s.Endpoint + "/health")
+		resp, err := client.Get(s.Endpoint + s.health)
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return
+				return nil
 			}
 		}
-		if time.Now().After(wait) {
+		if time.Now().After(wait) || ended(cmd) { // the port is another's
 			text, _ := os.ReadFile(s.log)
-			s.t.Fatalf("versitygw does not answer: %v\n%s", err, text)
+			if err == nil {
+				err = errors.New("it ended")
+			}
+			return fmt.Errorf("versitygw does not answer: %w\n%s", err, text)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// ended reports whether a child that nobody waited for is over: a zombie, proc(5).
+func ended(cmd *exec.Cmd) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	_, rest, ok := strings.Cut(string(b), ") ")
+	return err == nil && ok && rest[0] == 'Z'
 }
 
 func freePort(t testing.TB) int {

@@ -148,7 +148,7 @@ func (f *FCCustom) control(ctx context.Context, method, path string, body []byte
 // the exit code.
 func (f *FCCustom) Shutdown() int {
 	f.client.CloseIdleConnections()
-	return f.terminate(5 * time.Second)
+	return f.terminate(15 * time.Second) // longer than a function takes to finish what it is saying
 }
 
 // Close kills the process.
