@@ -64,27 +64,40 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (auth.Principal, 
 }
 
 func (s *Server) chat(w http.ResponseWriter, r *http.Request, p auth.Principal, req chatRequest) error {
-	if err := checkSession(req.Session); err != nil {
+	t, q, err := s.asked(w, r, p, req)
+	if err != nil {
 		return err
+	}
+	if req.Stream {
+		return s.stream(w, r, t, q)
+	}
+	return s.whole(w, r, t, q)
+}
+
+// asked opens the tenant and makes the question, if the caller may ask it.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request, p auth.Principal, req chatRequest) (*Tenant, *kb.Question, error) {
+	if err := checkSession(req.Session); err != nil {
+		return nil, nil, err
 	}
 	t, err := s.open(w, r, p, req.Tenant)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := s.limit(w, "chat "+string(t.ID), s.cfg.ChatPerMinute); err != nil {
-		return err
+		return nil, nil, err
 	}
 	user, err := s.user(r, t)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	question := kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r))}
-	if req.Stream {
-		return s.stream(w, r, t, question)
-	}
+	return &t, &kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r))}, nil
+}
+
+// whole answers with JSON when all is said.
+func (s *Server) whole(w http.ResponseWriter, r *http.Request, t *Tenant, q *kb.Question) error {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTime)
 	defer cancel()
-	answer, err := drain(t.Chat.Answer(ctx, question))
+	answer, err := drain(t.Chat.Answer(ctx, *q))
 	if err != nil {
 		return err
 	}

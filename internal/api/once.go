@@ -19,47 +19,50 @@ import (
 // the answer of the first one. A key is its caller's own, for 7 days.
 func (s *Server) once(h handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		key := r.Header.Get("Idempotency-Key")
-		if key == "" {
-			return h(w, r)
+		if key := r.Header.Get("Idempotency-Key"); key != "" {
+			return s.onlyOnce(w, r, h, key)
 		}
-		if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
-			return kb.E(kb.Invalid, nil, "Idempotency-Key: use 1 to 255 printable ASCII characters, such as a UUID").With("field", "Idempotency-Key")
-		}
-		p, err := s.keys.Principal(r)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxUpload+s.cfg.MaxBody)) // h has narrower limits of its own
-		if err != nil {
-			return explainJSON(err)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		var named struct {
-			Tenant  string `json:"tenant_id"`
-			Session string `json:"session_id"`
-		}
-		_ = json.Unmarshal(body, &named) // h says what is wrong with it
-		if p.Public() && named.Session == "" {
-			return h(w, r) // nothing tells this visitor from another with the same key
-		}
-		t, err := s.known(w, r, p, named.Tenant)
-		if kb.KindOf(err) == kb.NotFound {
-			return h(w, r) // which refuses
-		}
-		if err != nil {
-			return err
-		}
-		rc := &kb.Receipt{ID: digest(p.KeyID, visitor(p, named.Session), r.Method, r.URL.Path, key), Body: digest(r.Header.Get("X-User-Token"), content(r, body)), At: now()}
-		before, err := t.Receipts.Receipt(r.Context(), rc.ID, rc.At)
-		switch {
-		case err == nil:
-			return s.repeat(w, r, t, before, rc.Body)
-		case kb.KindOf(err) != kb.NotFound:
-			return err
-		}
-		return s.first(w, r.WithContext(kb.WithReceipt(r.Context(), rc)), t, h, rc)
+		return h(w, r)
 	}
+}
+
+func (s *Server) onlyOnce(w http.ResponseWriter, r *http.Request, h handlerFunc, key string) error {
+	if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return kb.E(kb.Invalid, nil, "Idempotency-Key: use 1 to 255 printable ASCII characters, such as a UUID").With("field", "Idempotency-Key")
+	}
+	p, err := s.keys.Principal(r)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxUpload+s.cfg.MaxBody)) // h has narrower limits of its own
+	if err != nil {
+		return explainJSON(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var named struct {
+		Tenant  string `json:"tenant_id"`
+		Session string `json:"session_id"`
+	}
+	_ = json.Unmarshal(body, &named) // h says what is wrong with it
+	if p.Public() && named.Session == "" {
+		return h(w, r) // nothing tells this visitor from another with the same key
+	}
+	t, err := s.known(w, r, p, named.Tenant)
+	if kb.KindOf(err) == kb.NotFound {
+		return h(w, r) // which refuses
+	}
+	if err != nil {
+		return err
+	}
+	rc := &kb.Receipt{ID: digest(p.KeyID, visitor(p, named.Session), r.Method, r.URL.Path, key), Body: digest(r.Header.Get("X-User-Token"), content(r, body)), At: now()}
+	before, err := t.Receipts.Receipt(r.Context(), rc.ID, rc.At)
+	switch {
+	case err == nil:
+		return s.repeat(w, r, t, before, rc.Body)
+	case kb.KindOf(err) != kb.NotFound:
+		return err
+	}
+	return s.first(w, r.WithContext(kb.WithReceipt(r.Context(), rc)), t, h, rc)
 }
 
 // known opens the tenant that r names, or its body does. Whoever has a key that

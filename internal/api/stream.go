@@ -136,15 +136,17 @@ func (s *sse) beat() (stop func()) {
 	}
 }
 
-// stream answers with events as they come.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Question) error {
+// stream answers with events as they come. What waits here for a model is the
+// stack of its callers, too: those keep little of their own, or it would need
+// twice the size.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *Tenant, q *kb.Question) error {
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		return s.resume(w, r, t, q, last)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.StreamTime)
 	defer cancel()
 	var out *sse
-	for ev, err := range t.Chat.Answer(ctx, q) {
+	for ev, err := range t.Chat.Answer(ctx, *q) {
 		if err != nil && out == nil {
 			return err // nothing is out yet: an ordinary error
 		}
@@ -170,7 +172,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 }
 
 // sendInstead replaces what is out by the turn of the request that was first.
-func (s *Server) sendInstead(r *http.Request, out *sse, t Tenant, q kb.Question) error {
+func (s *Server) sendInstead(r *http.Request, out *sse, t *Tenant, q *kb.Question) error {
 	rc, err := t.Receipts.Receipt(r.Context(), kb.ReceiptOf(r.Context()).ID, now())
 	if err != nil {
 		return out.send(s.errorEvent(r, err))
@@ -180,7 +182,7 @@ func (s *Server) sendInstead(r *http.Request, out *sse, t Tenant, q kb.Question)
 		return out.send(s.errorEvent(r, err))
 	}
 	turn.Metadata.Replayed = true
-	return s.sendKept(out, t, replay(turn))
+	return s.sendKept(out, *t, replay(turn))
 }
 
 // errorEvent tells a reader in mid-stream what happened; the turn is not kept.
@@ -202,7 +204,7 @@ func (s *Server) errorEvent(r *http.Request, err error) kb.Event {
 // resume answers a client that lost its connection: nothing if it had seen the
 // end, the whole answer in place of what it has if the turn is kept, and
 // stream_lost otherwise. The question is not asked a second time.
-func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Question, last string) error {
+func (s *Server) resume(w http.ResponseWriter, r *http.Request, t *Tenant, q *kb.Question, last string) error {
 	id, n, _ := strings.Cut(last, ".")
 	if seen, err := strconv.Atoi(n); err == nil && seen >= endAt {
 		w.WriteHeader(http.StatusNoContent) // EventSource stops at 204
@@ -212,12 +214,12 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, t Tenant, q kb.Q
 	if err != nil && kb.KindOf(err) != kb.NotFound {
 		return err
 	}
-	if err != nil || q.Owner == "" && !provesTurn(q, turn) {
+	if err != nil || q.Owner == "" && !provesTurn(*q, turn) {
 		out := newSSE(w)
 		out.turn = kb.TurnID(id)
 		return out.send(kb.Event{Type: kb.EventError, Code: "stream_lost", Message: "the connection was lost before the answer was kept; ask again"})
 	}
-	return s.sendTurn(w, r, t, turn)
+	return s.sendTurn(w, r, *t, turn)
 }
 
 // provesTurn reports whether a visitor whom nobody knows may have a turn again.

@@ -54,23 +54,32 @@ type choosing struct {
 
 func (c choosing) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, error] {
 	return func(yield func(kb.Event, error) bool) {
-		t := c.tenant
-		if c.models != nil {
-			model, err := c.store.Setting(ctx, api.ChatModel)
-			if err != nil {
-				yield(kb.Event{}, err)
-				return
-			}
-			// One that the provider of today does not offer was chosen before the
-			// settings changed: theirs counts.
-			if model != "" && c.models.CheckModel(llm.OpChat, model) == nil {
-				t.Model = model
-			}
+		bound, err := c.chosen(ctx)
+		if err != nil {
+			yield(kb.Event{}, err)
+			return
 		}
-		spent := new(spending)
-		t.Memory, t.Retriever = counting{c.store, spent}, c.finder.counting(spent)
-		c.engine.For(t).Answer(ctx, q)(yield)
+		bound.Answer(ctx, q)(yield)
 	}
+}
+
+// chosen is the engine for one question to this tenant.
+func (c *choosing) chosen(ctx context.Context) (*chat.Chat, error) {
+	t := c.tenant
+	if c.models != nil {
+		model, err := c.store.Setting(ctx, api.ChatModel)
+		if err != nil {
+			return nil, err
+		}
+		// One that the provider of today does not offer was chosen before the
+		// settings changed: theirs counts.
+		if model != "" && c.models.CheckModel(llm.OpChat, model) == nil {
+			t.Model = model
+		}
+	}
+	spent := new(spending)
+	t.Memory, t.Retriever = counting{c.store, spent}, c.finder.counting(spent)
+	return c.engine.For(t), nil
 }
 
 // catalogue lists the models for package api, nil without any.

@@ -167,11 +167,7 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 		if err := a.recall(ctx, req); err != nil {
 			return err
 		}
-		a.text.Reset()
-		a.turn = kb.Turn{
-			ID: id, Session: a.session.ID, Query: query, Condensed: query,
-			Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
-		}
+		a.begin(id, query)
 		a.after, a.reason = kb.StateAI, "timeout" // the reason if it had waited for a human
 		if try == 1 {
 			if err := a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID}); err != nil {
@@ -191,6 +187,15 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 		if err = a.end(ctx); a.turn.Answer != "" || kb.KindOf(err) != kb.Conflict || try == maxTries {
 			return err
 		}
+	}
+}
+
+// begin makes the turn anew.
+func (a *answer) begin(id kb.TurnID, query string) {
+	a.text.Reset()
+	a.turn = kb.Turn{
+		ID: id, Session: a.session.ID, Query: query, Condensed: query,
+		Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
 	}
 }
 

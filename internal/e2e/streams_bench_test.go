@@ -275,6 +275,7 @@ func (w way) held(s *server, hangUp func()) (kib float64) {
 			os.WriteFile(dir+"/"+p[:4]+s.url[len(s.url)-5:], s.do("GET", "/debug/pprof/"+p, nil, "X-API-Key", s.key).body, 0o600)
 		}
 	}
+	s.t.Log(s.live(), before, s.url)
 	kib = (s.live() - before) / 1024 / streams
 	close(w.m.hold)
 	wg.Wait()
@@ -293,7 +294,7 @@ func BenchmarkStreams(b *testing.B) {
 	defer model.Close()
 	s := startB(b, b.TempDir(), []string{
 		"RATE_LIMIT_CHAT_PER_MINUTE=0", "RATE_LIMIT_PUBLIC_PER_MINUTE=0", "SERVER_MAX_CONCURRENT_REQUESTS=5000", "SERVER_REQUEST_TIMEOUT=2m",
-		"DASHSCOPE_BASE_URL=" + model.URL + "/v1", "DASHSCOPE_API_KEY=any", "DASHSCOPE_EMBED_MODEL=none",
+		"DASHSCOPE_BASE_URL=" + model.URL + "/v1", "DASHSCOPE_API_KEY=any", "DASHSCOPE_EMBED_MODEL=none", os.Getenv("STREAMS_GODEBUG"),
 	})
 	defer s.kill()
 	s.sampled()
@@ -385,6 +386,13 @@ func before(m *talker, w way) (p50, p99 time.Duration) {
 // live is the bytes of heap and stacks that the server uses after a few
 // collections: each halves the stacks that are little used now.
 func (s *server) live() (bytes float64) {
+	defer func() {
+		for line := range strings.Lines(string(s.do("GET", "/metrics", nil, "X-API-Key", s.key).body)) {
+			if strings.HasPrefix(line, "go_memstats_stack_inuse") || strings.HasPrefix(line, "go_memstats_heap_inuse") || strings.HasPrefix(line, "go_memstats_heap_alloc") {
+				s.t.Log(line)
+			}
+		}
+	}()
 	s.t.Helper()
 	for range 5 {
 		s.do("GET", "/debug/pprof/heap?gc=1", nil, "X-API-Key", s.key)

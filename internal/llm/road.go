@@ -16,6 +16,11 @@ type road struct {
 	tripper func() http.RoundTripper // made on first use
 }
 
+// connBuffer is what a connection holds for reading and for writing while a
+// stream is open: a head and three chunks of a token. What is larger (prompts,
+// vectors) does not pass through it but is read and written at once.
+const connBuffer = 1024
+
 // newRoad checks the proxy; the transport comes later. The proxy is the
 // configured one or none: only package config reads the environment.
 func newRoad(cfg Config) (*road, error) {
@@ -36,6 +41,8 @@ func newRoad(cfg Config) (*road, error) {
 			MaxIdleConnsPerHost:    64,               // as many as calls at once
 			IdleConnTimeout:        50 * time.Second, // under the 60 s after which load balancers drop silent connections
 			TLSHandshakeTimeout:    5 * time.Second,
+			ReadBufferSize:         connBuffer,
+			WriteBufferSize:        connBuffer,
 			MaxResponseHeaderBytes: 64 << 10,
 			// All streams share one HTTP/2 connection; a dead one must not take them
 			// along for longer than a chunk may take.
