@@ -72,8 +72,10 @@ type Backend interface {
 	// Tenant returns an existing tenant, or makes it if create is set;
 	// kb.NotFound otherwise.
 	Tenant(ctx context.Context, id kb.TenantID, create bool) (Tenant, error)
-	// Health reports each part; ready is whether requests can be served.
+	// Health asks each part; ready is whether requests can be served.
 	Health(ctx context.Context) (parts map[string]Health, ready bool)
+	// Ready asks only what nothing works without.
+	Ready(ctx context.Context) bool
 }
 
 // Health is how one part is.

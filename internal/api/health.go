@@ -20,8 +20,7 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
 
 // ready says whether requests can be served now.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
-	_, ready := s.backend.Health(r.Context())
-	if !ready {
+	if !s.backend.Ready(r.Context()) {
 		w.Header().Set("Retry-After", "2")
 		return writeJSON(w, http.StatusServiceUnavailable, healthBody{Status: "unavailable", Version: s.cfg.Version})
 	}

@@ -49,6 +49,8 @@ func (o *office) Tenant(ctx context.Context, id kb.TenantID, create bool) (Tenan
 	return Tenant{ID: id, Chat: c, Documents: s, Conversations: s, Orders: s, Handoffs: s, Sessions: s, Feedback: s, Settings: s}, s.Refresh(ctx)
 }
 
+func (*office) Ready(context.Context) bool { return true }
+
 func (*office) Health(context.Context) (map[string]Health, bool) { return nil, true }
 
 // shelfOfModels offers two chat models.

@@ -52,6 +52,8 @@ func (q *quiet) Tenant(context.Context, kb.TenantID, bool) (Tenant, error) {
 	return Tenant{ID: kb.DefaultTenant, Sessions: sessionsOf{q: q}, Handoffs: handoffsOf{}}, nil
 }
 
+func (q *quiet) Ready(context.Context) bool { return true }
+
 func (q *quiet) Health(context.Context) (map[string]Health, bool) { return nil, true }
 
 // watch follows session s for a minute of a clock that does not wait.

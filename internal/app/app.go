@@ -20,6 +20,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/auth"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/console"
+	"github.com/eino-qa/eino-qa/internal/health"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/logvfs"
 	"github.com/eino-qa/eino-qa/internal/objstore"
@@ -46,6 +47,7 @@ type App struct {
 	vectors  vectors // who makes and searches vectors
 	intake   intake  // who takes files in
 	settings settings
+	probes   *health.Probes
 	rootKey  string // the generated key, if this process was the one to generate it
 
 	meter   meter                        // counts what the parts do
@@ -58,7 +60,7 @@ type App struct {
 // openOn is Open on a bucket that was opened before; folder tells a folder
 // from object storage.
 func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder, prepare bool) (*App, error) {
-	a := &App{cfg: cfg, log: log, meter: m, folder: folder, prepare: prepare, lately: newTenantSet()}
+	a := &App{cfg: cfg, log: log, meter: m, folder: folder, prepare: prepare, lately: newTenantSet(), probes: health.NewProbes(cfg, healthEvery, log)}
 	a.bucket = objstore.Observed(b, func(op, outcome string, took time.Duration) {
 		m.Object(op, outcome, took)
 		a.vitals.Observe(op, outcome, took)

@@ -37,26 +37,40 @@ func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.T
 	}, nil
 }
 
-// healthTime bounds one look at the parts.
-const healthTime = 2 * time.Second
+// healthTime bounds one look at the store; healthEvery is how long it counts
+// what the other parts answered.
+const (
+	healthTime  = 2 * time.Second
+	healthEvery = 5 * time.Second
+)
+
+func (b backend) Ready(ctx context.Context) bool {
+	_, ready := b.store(ctx)
+	return ready
+}
 
 func (b backend) Health(ctx context.Context) (map[string]api.Health, bool) {
+	var parts map[string]api.Health
+	var asked sync.WaitGroup
+	asked.Go(func() { parts = b.a.probes.Look(ctx, b.a.features()) })
+	store, ready := b.store(ctx)
+	asked.Wait()
+	parts["store"] = store
+	return parts, ready
+}
+
+// store says how the store is, and whether it reads.
+func (b backend) store(ctx context.Context) (h api.Health, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	parts := map[string]api.Health{}
-	for _, f := range b.a.features() {
-		h := api.Health{Status: "off", Message: f.Detail}
-		if f.On {
-			h = api.Health{Status: "up"}
-		}
-		parts[f.Name] = h
-	}
 	_, _, err := b.a.control.Load(ctx)
 	switch complaint := b.a.vitals.Complaint(); {
 	case err != nil:
-		parts["store"] = api.Health{Status: "down", Message: "the " + objstore.Complaint(err)}
+		h = api.Health{Status: "down", Message: "the " + objstore.Complaint(err)}
 	case complaint != "": // it reads, and perhaps only writing fails: what needs no write is still served
-		parts["store"] = api.Health{Status: "down", Message: "the " + complaint}
+		h = api.Health{Status: "down", Message: "the " + complaint}
+	default:
+		h = api.Health{Status: "up"}
 	}
-	return parts, err == nil
+	return h, err == nil
 }

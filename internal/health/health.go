@@ -5,10 +5,8 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,7 +29,7 @@ type Function struct {
 	cfg    config.Config
 	log    *telemetry.Log
 	creds  function.Credentials
-	client *http.Client
+	probes *Probes
 
 	mu     sync.Mutex
 	bucket objstore.Bucket
@@ -54,9 +52,7 @@ func Open(src config.Source, stdout io.Writer) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A probe must not follow anybody anywhere.
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Function{cfg: cfg, log: log, client: client}, nil
+	return &Function{cfg: cfg, log: log, probes: NewProbes(cfg, 0, log.Logger)}, nil
 }
 
 // Config says how this function meets its platform.
@@ -82,53 +78,32 @@ func (f *Function) Tenant(context.Context, kb.TenantID, bool) (api.Tenant, error
 	return api.Tenant{}, kb.E(kb.NotFound, nil, "this function only tells how the parts are: send requests to the functions chat and admin")
 }
 
-// probeTime bounds one look at all parts: less than the least that load
-// balancers wait, 5 s.
-const probeTime = 4 * time.Second
+// Ready implements api.Backend.
+func (f *Function) Ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	return f.storeHealth(ctx).Status == "up"
+}
 
 // Health implements api.Backend.
 func (f *Function) Health(ctx context.Context) (map[string]api.Health, bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	parts := map[string]api.Health{}
-	var mu sync.Mutex
+	var parts map[string]api.Health
 	var wg sync.WaitGroup
-	set := func(name string, h api.Health) {
-		mu.Lock()
-		defer mu.Unlock()
-		parts[name] = h
-	}
-	check := func(name string, probe func(context.Context) error) {
-		wg.Go(func() {
-			h := api.Health{Status: "up"}
-			if err := probe(ctx); err != nil {
-				f.log.WarnContext(ctx, "part is down", slog.String("part", name), telemetry.Error(err))
-				h = api.Health{Status: "down", Message: "the " + name + " does not answer"}
-				if name == "store" {
-					h.Message = "the " + objstore.Complaint(err)
-				}
-			}
-			set(name, h)
-		})
-	}
-	for _, p := range f.cfg.Features() {
-		switch {
-		case !p.On:
-			set(p.Name, api.Health{Status: "off", Message: p.Detail})
-		case p.Name == "store":
-			check(p.Name, f.store)
-		case p.Name == "milvus":
-			check(p.Name, dial(f.cfg.Milvus.Address()))
-		case p.Name == "cache" && f.cfg.Cache.Type == "redis":
-			check(p.Name, dial(f.cfg.Cache.Redis.Address()))
-		case strings.HasSuffix(p.Name, " model"):
-			check(p.Name, f.models)
-		default:
-			set(p.Name, api.Health{Status: "up"})
-		}
-	}
+	wg.Go(func() { parts = f.probes.Look(ctx, f.cfg.Features()) })
+	store := f.storeHealth(ctx)
 	wg.Wait()
-	return parts, parts["store"].Status == "up"
+	parts["store"] = store
+	return parts, store.Status == "up"
+}
+
+func (f *Function) storeHealth(ctx context.Context) api.Health {
+	if err := f.store(ctx); err != nil {
+		f.log.WarnContext(ctx, "part is down", slog.String("part", "store"), telemetry.Error(err))
+		return api.Health{Status: "down", Message: "the " + objstore.Complaint(err)}
+	}
+	return api.Health{Status: "up"}
 }
 
 // testEvery is how often the self-test is repeated while somebody asks: only
@@ -170,29 +145,4 @@ func (f *Function) open(ctx context.Context) (b objstore.Bucket, tested time.Tim
 	}
 	f.bucket = b
 	return b, tested, nil
-}
-
-// models asks the provider for anything without a key: any answer will do.
-func (f *Function) models(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, f.cfg.DashScope.BaseURL, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("probe models: %w", err)
-	}
-	res, err := f.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("probe models: %w", err)
-	}
-	return res.Body.Close()
-}
-
-// dial returns a probe that connects and hangs up.
-func dial(addr string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return fmt.Errorf("probe %s: %w", addr, err)
-		}
-		return c.Close()
-	}
 }
