@@ -56,7 +56,8 @@ func TestOwnSetsDoNotRegress(t *testing.T) {
 		fmt.Fprintf(&got, "%s %s answered %.4f refused %.4f\n", name, s,
 			float64(answered)/float64(len(set.Queries)), float64(refused)/float64(len(no)))
 	}
-	got.WriteString(small(t))
+	got.WriteString(small(t, "judge", 8))
+	got.WriteString(small(t, "everyday", 2))
 	path := filepath.Join("testdata", "scores.txt")
 	if *update {
 		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
@@ -70,14 +71,14 @@ func TestOwnSetsDoNotRegress(t *testing.T) {
 	compare(t, got.String(), string(want))
 }
 
-// small measures the small knowledge bases that no weight was learned from: the
-// shares of questions answered, with the right quote among the first three, and
+// small measures a folder of small knowledge bases that no weight was learned
+// from, n of them: the shares of questions answered, with the right quote among the first three, and
 // refused, and what is kept when nine of ten are refused.
-func small(t *testing.T) string {
+func small(t *testing.T, folder string, n int) string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("testdata", "refusal", "judge", "*.txt"))
-	if err != nil || len(files) < 8 {
-		t.Fatalf("%d knowledge bases, %v", len(files), err)
+	files, err := filepath.Glob(filepath.Join("testdata", "refusal", folder, "*.txt"))
+	if err != nil || len(files) < n {
+		t.Fatalf("%d knowledge bases in %s, %v", len(files), folder, err)
 	}
 	var yes, no []float64
 	answered, right, refused := 0.0, 0.0, 0.0
@@ -118,8 +119,8 @@ func small(t *testing.T) string {
 			}
 		}
 	}
-	n := float64(len(yes))
-	return fmt.Sprintf("small answered %.4f right@3 %.4f refused %.4f kept@90 %.4f\n", answered/n, right/n, refused/float64(len(no)), evaluate.Kept(yes, no, 0.9))
+	all := float64(len(yes))
+	return fmt.Sprintf("%s answered %.4f right@3 %.4f refused %.4f kept@90 %.4f\n", folder, answered/all, right/all, refused/float64(len(no)), evaluate.Kept(yes, no, 0.9))
 }
 
 // compare fails where a number of got is below the one at its place in want.

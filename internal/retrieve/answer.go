@@ -42,6 +42,13 @@ const (
 	sPrice       // asked for a price: whether the best sentence states one
 	sPriceLack   // asked for a price: units the sentence lacks
 	sSmall       // the fewer chunks there are
+	sOption      // best sentence: something of the kind asked for that the question does not have
+	sBeside      // best sentence: the question's words near that
+	sCloze       // best sentence: reads like the question with the answer in it
+	sEarlier     // best sentence: share that what stands before it adds
+	sYesAbsent   // asked whether: a unit that no chunk has, not even by another word
+	sYesPairs    // asked whether: share of pairs of neighbouring characters that no chunk has
+	sHowAbsent   // asked how or who: as sYesAbsent
 	sKindLack    // sLackBest if asked for something of a kind
 	signals
 )
@@ -128,6 +135,10 @@ func (t *Trace) signals() [signals]float32 {
 	if k := t.question.kind; k != Other && k != Thing && k != Yes {
 		x[sKind] = flag(x[sType] > 0) - 0.5
 	}
+	if k := t.question.kind; k == Time || k == Quantity || k == Place || k == Person {
+		x[sOption] = best.x[fOption] - 0.5
+	}
+	x[sBeside], x[sCloze], x[sEarlier] = best.x[fBeside], best.x[fCloze], best.x[fEarlier]
 	t.lacks(&x, best)
 	x[sTotalCover] = share(sum(g.w, best.terms|t.passages[best.passage].title|t.around(best)), g.total)
 	return x
@@ -153,8 +164,8 @@ func (t *Trace) confidence() float32 {
 	if best == nil || c <= vetoed {
 		return c
 	}
-	said := t.said(best)
-	if q := t.question.ask; asksPrice(q) && !hasPrice(said) || asksNumber(q) && !hasLongNumber(said) || t.answer[sRunIndex] >= unknownRun {
+	said, q := t.said(best), t.question.ask
+	if asksPrice(q) && !hasPrice(said) || asksNumber(q) && !hasLongNumber(said) || t.answer[sRunIndex] >= unknownRun || t.answer[sYesPairs] > unknownPairs || t.unknownAct(said) {
 		return vetoed
 	}
 	return c
@@ -179,23 +190,38 @@ func (t *Trace) said(s *sentence) string {
 	return lexical.Fold(c.Prefix + " " + c.Text[s.Start:s.End])
 }
 
+// unknownAct reports a question how or where to do what the knowledge base has
+// no word of: 优惠券怎么领, where coupons are only mentioned.
+func (t *Trace) unknownAct(said string) bool {
+	if k := t.question.kind; k != Method && k != Place {
+		return false
+	}
+	rel := t.question.asked.in(said)
+	for _, u := range t.units {
+		if u.start == t.question.end {
+			return absent([]unit{u}, t.index, rel)
+		}
+	}
+	return false
+}
+
 // unknownRun is a run of two Han characters or a word of which nothing is in
 // the knowledge base: what is asked about is not there.
 const unknownRun = 2.0 / maxRun
 
+// unknownPairs: asked whether there is something of which more than half of the
+// pairs of characters are nowhere, there is no such thing. Of the questions that
+// the knowledge bases for training answer, none reaches it.
+const unknownPairs = 0.5
+
 // lacks fills the signals about what the question names and the text lacks.
 func (t *Trace) lacks(x *[signals]float32, best *sentence) {
-	us := t.question.units(t.stats.Terms)
+	us := t.units
 	p := &t.passages[best.passage]
 	head := lexical.Fold(p.chunk.Title + "\n" + p.chunk.Heading + "\n" + p.chunk.Prefix)
 	own := lexical.Fold(p.chunk.Text[best.Start:best.End])
 	asked := t.question.asked
-	var index uint64
-	for i, s := range t.stats.Terms {
-		if s.DF > 0 {
-			index |= 1 << i
-		}
-	}
+	index := t.index
 	relBest := asked.in(head + "\n" + own)
 	relAll := asked.in(head + "\n" + lexical.Fold(p.chunk.Text))
 	x[sLackBest], x[sRunBest] = lack(us, best.terms|p.title, relBest)
@@ -205,8 +231,13 @@ func (t *Trace) lacks(x *[signals]float32, best *sentence) {
 	for _, f := range [...]int{sRunBest, sRunPassage, sRunIndex} {
 		x[f] = min(1, x[f]/maxRun)
 	}
-	if t.question.kind == Yes {
+	unknown := flag(absent(us, index, relAll))
+	switch t.question.kind {
+	case Yes:
 		x[sYesLack], x[sYesRun] = x[sLackBest], x[sRunPassage]
+		x[sYesAbsent], x[sYesPairs] = unknown, apart(us, index)
+	case Method, Person:
+		x[sHowAbsent] = unknown
 	}
 	if asksPrice(t.question.ask) {
 		x[sPrice] = flag(hasPrice(own)) - 0.5

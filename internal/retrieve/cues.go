@@ -77,8 +77,7 @@ func look(runes []rune, question string) cues {
 		if r == '·' || r == '・' || r == '‧' {
 			c.persons += 2
 		}
-		if isSurname(r) && i+2 < len(runes) && runes[i+1] >= 0x4E00 && runes[i+2] >= 0x4E00 &&
-			!strings.Contains(question, string(runes[i:i+2])) && !strings.ContainsRune("的了是在和与为有人年", runes[i+1]) {
+		if isName(runes[i:]) && !strings.Contains(question, string(runes[i:i+2])) {
 			c.people++
 		}
 		if soundsForeign(r) {

@@ -24,7 +24,8 @@ type passage struct {
 	title   uint64 // terms in title and heading path
 	matches []lexical.Match
 	spans   []chunk.Span
-	from    int // of its sentences in scored
+	titled  bool // the question names its title
+	from    int  // of its sentences in scored
 	to      int
 }
 
@@ -94,6 +95,27 @@ const (
 	fAllRelated // every relation asked about has a word
 	fAbout      // asked for a relation: head of the document
 	fKindPrev   // kind agrees, and the sentence before has most of the question
+	fCloze      // reads like the question with something in the place of its asking phrase
+	fSide       // one side of that
+	fOption     // holds something of the kind asked for that the question does not
+	fBeside     // the question's words near that
+	fBesideNear // the same, weighted by nearness to the asking phrase
+	fLack       // units that the sentence and the headings do not bear out
+	fLackPrev   // the same with the sentence before
+	fLackRun    // heaviest run of them
+	fEarlier    // share that all earlier sentences of the passage add
+	fLater      // share that all later ones add
+	fOpening    // share that the first sentence of the passage adds
+	fCoverTop   // fCover, of the best candidate's
+	fLocalTop   // fLocal, of the best candidate's
+	fNearTop    // fNear, of the best candidate's
+	fBesideTop  // fBeside, of the best candidate's
+	fPlace1     // by fLocal no candidate is better
+	fFused      // score of the passage by the reranker, of the best passage's
+	fAttribute  // asked for an attribute: it stands before 是, 为, a colon or a number
+	fTitled     // the question names the title of the document
+	fHeadCover  // share of its first characters that the question has
+	fNounNew    // last character of the noun asked for ends a new word
 
 	features
 )
@@ -103,11 +125,15 @@ type weigher struct {
 	w, near       []float32
 	total, nearby float32
 	strong        uint64 // pairs and words
+	han           uint64 // characters and pairs of scripts without spaces
 }
 
 func (q *question) weigher(terms []lexical.TermStat, docs int) weigher {
 	g := weigher{w: make([]float32, len(terms)), near: make([]float32, len(terms))}
 	for i, t := range terms {
+		if t.Key[0] >= 0xE2 { // CJK in UTF-8; below it are scripts with spaces
+			g.han |= 1 << i
+		}
 		strong := len(t.Key) > 4 || t.Key[0] < utf8.RuneSelf
 		if strong {
 			g.strong |= 1 << i
@@ -157,11 +183,12 @@ func share(part, of float32) float32 {
 }
 
 // candidates cuts the passages into sentences and fills their features.
-func (q *question) candidates(ps []passage, g weigher) []sentence {
+func (q *question) candidates(ps []passage, g weigher, us []unit) []sentence {
 	var out []sentence
 	for i := range ps {
 		p := &ps[i]
 		p.from = len(out)
+		p.titled = q.names(p.chunk.Title)
 		next := 0
 		for _, sp := range p.spans {
 			s := sentence{passage: i, Span: sp}
@@ -184,12 +211,15 @@ func (q *question) candidates(ps []passage, g weigher) []sentence {
 	localTotal = sum(local, pool)
 	rare := heaviest(local, pool)
 	strongTotal, strongAll := sum(local, pool&g.strong), sum(g.w, g.strong)
-	var runes []rune
+	var l line
+	l.left, l.right = q.sides()
 	for i := range out {
 		s, p := &out[i], &ps[out[i].passage]
-		text := p.chunk.Text[s.Start:s.End]
-		runes = foldRunes(text, runes[:0])
-		q.fill(s, p, out, i, g, runes)
+		l.read(p.chunk.Text[s.Start:s.End])
+		q.fill(s, p, out, i, g, l.runes)
+		q.answers(s, p, g, &l)
+		q.surrounding(s, p, out, i, g, us, &l)
+		s.x[fFused] = share(p.score, ps[0].score)
 		s.x[fLocal] = share(sum(local, s.terms), localTotal)
 		s.x[fFocus] = share(sum(local, s.terms&^p.title), sum(local, pool&^p.title))
 		s.x[fStrong] = share(sum(local, s.terms&g.strong), strongTotal)
@@ -197,6 +227,7 @@ func (q *question) candidates(ps []passage, g weigher) []sentence {
 		s.x[fRare] = flag(s.terms&rare != 0)
 		s.x[fPassage] = share(p.bm25, ps[0].bm25)
 	}
+	relative(out)
 	for _, p := range ps {
 		best := -1
 		for i := p.from; i < p.to; i++ {

@@ -1,6 +1,7 @@
 package retrieve
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/lexical"
@@ -80,6 +81,9 @@ func (q *question) units(terms []lexical.TermStat) []unit {
 	for _, w := range genericHan {
 		mark(w, func(u *unit) { u.weight = genericWeight })
 	}
+	for _, w := range compounds {
+		mark(w, func(u *unit) { u.weight = 1 })
+	}
 	for _, w := range present {
 		mark(w, func(u *unit) { u.weight = presentWeight })
 	}
@@ -148,18 +152,44 @@ func lack(us []unit, terms uint64, related relationSet) (part, run float32) {
 	return share(missing, total), run
 }
 
+// absent reports a unit that terms do not bear out at all, and no other word
+// for its relation does.
+func absent(us []unit, terms uint64, related relationSet) bool {
+	return slices.ContainsFunc(us, func(u unit) bool {
+		return u.weight >= 1 && (u.strong|u.single)&terms == 0 && !u.asked.meets(related)
+	})
+}
+
+// apart is the share of neighbouring characters that are not neighbours in what
+// the terms stand for: 货到付款 has two of three where only 付款 occurs.
+func apart(us []unit, terms uint64) float32 {
+	var all, missing float32
+	for i := 1; i < len(us); i++ {
+		a, b := us[i-1], us[i]
+		if a.end != b.start || a.single == 0 || b.single == 0 || a.weight < 1 || b.weight < 1 {
+			continue
+		}
+		all++
+		missing += flag(a.strong&b.strong&terms == 0)
+	}
+	return share(missing, all)
+}
+
 // present are words for the moment of asking, which a document knows only if
 // it says so.
 var present = [...]string{"今天", "明天", "昨天", "后天", "今晚", "刚才", "today", "tomorrow", "yesterday", "tonight"}
 
 // genericHan are words that any question may have beside what it is about.
 var genericHan = [...]string{
-	"支持", "提供", "能够", "需要", "使用", "应该", "必须", "进行", "时候", "地方", "问题", "情况", "方式", "办法", "方法", "相关",
+	"支持", "提供", "能够", "需要", "使用", "应该", "必须", "进行", "时候", "地方", "问题", "情况", "方式", "办法", "方法", "相关", "操作", "弄",
 	"意思", "含义", "叫做", "具体", "一般", "最近", "现在", "目前", "你们", "我们", "他们", "咱们", "这个", "那个", "一个", "一下", "大概", "大约", "通常",
 	"能", "要", "会", "想", "有", "没", "不", "是", "的", "了", "着", "过", "在", "把", "被", "给", "让", "用", "做", "还", "也", "都", "就",
 	"才", "最", "很", "和", "与", "或", "从", "到", "对", "为", "以", "么", "嘛", "啊", "呀", "咱", "我", "你", "您", "他", "她", "它", "这", "那",
 	"啥", "叫", "钱", "个", "种", "些", "次", "怎", "样", "几", "该", "请", "问", "办", "出", "起", "来", "去", "上", "下", "里", "中", "后", "前", "时", "得", "地",
 }
+
+// compounds are services whose names are made of such words.
+var compounds = [...]string{"货到付款", "到付", "以旧换新", "先用后付", "上门", "到店", "自提", "代收", "一对一"}
 
 // isGeneric reports English words that any question may have.
 func isGeneric(w string) bool {

@@ -84,13 +84,6 @@ func novelty(p *passage, s *sentence, length int) float32 {
 	return 1 - float32(covered)/float32(max(length, 1))
 }
 
-func foldRunes(s string, to []rune) []rune {
-	for _, r := range s {
-		to = append(to, lexical.FoldRune(r))
-	}
-	return to
-}
-
 // commonSubstring returns the length of the longest run of runes in both, and
 // a sum over the runes of a that lie in a common run: n−1 of n for a run of n.
 func commonSubstring(a, b []rune) (longest int, runs float32) {

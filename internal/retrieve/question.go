@@ -226,6 +226,12 @@ var askings = [...]asking{
 	{"do ", Yes},
 	{"may ", Yes},
 	{"吗", Yes},
+	{"因为?", Reason},
+	{"位于?", Place},
+	{"为?", Thing},
+	{"是?", Thing},
+	{"叫?", Thing},
+	{"指?", Thing},
 }
 
 // question is what the scorers know of a question.
@@ -235,6 +241,7 @@ type question struct {
 	kind    Kind
 	at      int         // where the asking phrase begins in Text; −1 without one
 	end     int         // where it ends
+	focus   focus       // the noun asked for
 	after   string      // up to two characters behind it: 多少公里 → 公里
 	near    []float32   // by term: 1 beside the asking phrase, falling to 0
 	asked   relationSet // that it names
@@ -254,6 +261,9 @@ func understand(q lexical.Query) question {
 		}
 		i += from
 		out.kind, out.at, out.end = a.kind, i, i+len(a.phrase)
+		if a.phrase == "为什么" && namesWhat(q.Text[from:i], q.Text[out.end:]) {
+			out.kind, out.at = Thing, i+len("为")
+		}
 		break
 	}
 	if out.at < 0 {
@@ -262,8 +272,12 @@ func understand(q lexical.Query) question {
 		out.runes = []rune(q.Text[:out.at] + "\x00" + q.Text[out.end:])
 		out.after = firstRunes(q.Text[out.end:], 2)
 		if out.kind == Thing {
-			out.after = firstRunes(strings.TrimLeft(q.Text[out.end:], measures), 2)
+			out.after = firstRunes(unmeasured(q.Text, out.end), 2)
 		}
+	}
+	out.focus = focusOf(q.Text, out.at, out.end)
+	if k := out.focus.kindOf(); (out.kind == Thing || out.kind == Other) && k != Other {
+		out.kind = k
 	}
 	out.asked = related(out.ask)
 	out.profile = !out.asked.empty() && out.asked.meets(related(profiled)) || out.kind == Place && strings.HasPrefix(q.Text[out.end:], "?")
@@ -275,8 +289,43 @@ func understand(q lexical.Query) question {
 	return out
 }
 
+// namesWhat reports that 为什么 asks for what something is or is called, not
+// why: 特色为什么设施, 被称为什么.
+func namesWhat(before, behind string) bool {
+	if before == "" {
+		return false
+	}
+	behind = strings.TrimRight(behind, "?!. ")
+	if behind == "" {
+		return !strings.HasSuffix(before, "是") && !strings.HasSuffix(before, "这") && !strings.HasSuffix(before, ",")
+	}
+	if r, _ := utf8.DecodeLastRuneInString(before); strings.ContainsRune("称名译改命作算视定分化认成", r) {
+		return true
+	}
+	r, _ := utf8.DecodeLastRuneInString(behind)
+	return utf8.RuneCountInString(behind) <= 4 && strings.ContainsRune("位施方作色人国构称字型物品业质度制派系类语族园路站场院校司社队会书剧片曲歌奖号式", r)
+}
+
 // measures stand between 哪 and what is asked for.
-const measures = "一个间家所支座条位种部本首项场次只名款篇届类份段张栋颗"
+const measures = "个间家所支座条位种部本首项场次只名款篇届类份段张栋颗"
+
+// unmeasured returns what follows the asking phrase that ends at end without
+// a number and a measure: 哪一家公司 → 公司.
+func unmeasured(text string, end int) string {
+	behind := text[end:]
+	asked := text[:end]
+	if strings.HasSuffix(asked, "哪") || strings.HasSuffix(asked, "哪一") || strings.HasSuffix(asked, "哪几") || strings.HasSuffix(asked, "几") {
+		r, n := utf8.DecodeRuneInString(behind)
+		if strings.ContainsRune("一两三四几", r) && n > 0 {
+			behind = behind[n:]
+			r, n = utf8.DecodeRuneInString(behind)
+		}
+		if n > 0 && strings.ContainsRune(measures, r) {
+			behind = behind[n:]
+		}
+	}
+	return behind
+}
 
 // profiled has a word of each relation that first sentences are about.
 const profiled = "出生 别名 职业 位于 属于 国籍 成立 性质 业务"

@@ -48,12 +48,15 @@ func (t *Trace) quotes(n int, answerable float64) []Quote {
 
 // extend returns the range to quote for sentence i: itself, and where the
 // question is how to do something or what there is, the list or the steps it
-// belongs to.
+// belongs to; where it is why, what a conclusion is drawn from.
 func (t *Trace) extend(i int) chunk.Span {
 	p := &t.passages[t.sentences[i].passage]
 	from, to := i, i+1
 	if k := t.question.kind; k == Method || k == List || introduces(t.textOf(i)) {
 		from, to = t.list(i, p)
+	}
+	if t.question.kind == Reason && from > p.from && concludes(t.textOf(from)) {
+		from-- // the reason stands before it
 	}
 	for t.question.kind == Method && to < p.to && to-from <= maxFollowing && follows(t.textOf(to)) {
 		to++
@@ -89,6 +92,16 @@ func (t *Trace) list(i int, p *passage) (from, to int) {
 func (t *Trace) textOf(i int) string {
 	s := &t.sentences[i]
 	return t.passages[s.passage].chunk.Text[s.Start:s.End]
+}
+
+// concludes reports a sentence that gives what follows from the one before it.
+func concludes(s string) bool {
+	for _, w := range [...]string{"因此", "所以", "于是", "於是", "因而", "为此", "為此", "因故", "故此", "Therefore", "So ", "Thus", "Hence"} {
+		if strings.HasPrefix(s, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // introduces reports a sentence that announces what follows it.

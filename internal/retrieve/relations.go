@@ -98,6 +98,15 @@ var relations = [...][]string{
 	{"优惠", "折扣", "打折", "减免", "立减", "便宜", "折", "减", "discount", "off"},
 	{"押金", "保证金", "预付", "deposit"},
 	{"预约", "预订", "预定", "book", "reserve", "reservation"},
+	{"清洁", "清洗", "擦拭", "洗", "擦", "clean", "wash", "wipe"},
+	{"维修", "修理", "保修", "质保", "坏了", "修好", "修", "repair", "fix", "broke", "warranty", "covered"},
+	{"摔坏", "摔落", "跌落", "掉地上", "摔", "drop"},
+	{"过期", "有效", "到期", "失效", "作废", "expire", "run out", "valid"},
+	{"包邮", "邮费", "运费", "免邮", "邮寄费", "shipping", "postage"},
+	{"海外", "国外", "境外", "其他国家", "abroad", "overseas", "international", "other countries"},
+	{"连接", "连不上", "配对", "连上", "pair", "connect"},
+	{"恢复", "重置", "还原", "初始化", "reset", "restore", "original settings", "defaults"},
+	{"发票", "收据", "票据", "invoice", "bill", "receipt"},
 	{"型号", "规格", "尺寸", "大小", "size", "measure", "model"},
 }
 

@@ -148,7 +148,13 @@ func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, erro
 	for i := range top {
 		top[i].spans = quotable(top[i].chunk.Text)
 	}
-	t.sentences = t.question.candidates(top, t.weigher)
+	t.units = t.question.units(t.stats.Terms)
+	for i, s := range t.stats.Terms {
+		if s.DF > 0 {
+			t.index |= 1 << i
+		}
+	}
+	t.sentences = t.question.candidates(top, t.weigher, t.units)
 	t.scoreSentences()
 	t.answer = t.decide()
 	return t, nil

@@ -9,6 +9,8 @@ import (
 type Trace struct {
 	question  question
 	weigher   weigher
+	units     []unit
+	index     uint64 // terms that any chunk has
 	stats     lexical.Result
 	passages  []passage // best first
 	sentences []sentence

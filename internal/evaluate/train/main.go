@@ -83,7 +83,7 @@ type world struct {
 
 // The small chunks make several passages of one topic, which the sets for
 // training do not have otherwise; the few documents are a new user's.
-var worlds = [...]world{{400, 0, 1, 1}, {200, 0, 0, 1}, {100, 0, 0, 1}, {400, 16, 0.5, 1}}
+var worlds = [...]world{{400, 0, 1, 0.5}, {200, 0, 0, 1.5}, {100, 0, 0, 1.5}, {400, 16, 0.5, 0.5}}
 
 // ours are the small knowledge bases: a few hundred questions that make up an
 // eighth of what the decision learns from. With an eighth to a sixth the small
