@@ -107,3 +107,17 @@ func TestPairsThatAreApart(t *testing.T) {
 		t.Error("absent is wrong about all or nothing")
 	}
 }
+
+func TestWordsSaidAgainCountForMoreThanHanCharacters(t *testing.T) {
+	t.Parallel()
+	gain := func(han uint64) float32 {
+		g := weigher{w: []float32{1}, han: han}
+		once := passage{matches: make([]lexical.Match, 1)}
+		often := passage{matches: make([]lexical.Match, 5)}
+		once.chunk.Text, often.chunk.Text = "text", "text"
+		return g.deep(&often, 4) / g.deep(&once, 4)
+	}
+	if word, char := gain(0), gain(1); word < 1.3*char {
+		t.Errorf("five times a word is %v of once, a character %v", word, char)
+	}
+}

@@ -313,6 +313,7 @@ func TestWhatTheTextLacksIsNotAnswered(t *testing.T) {
 	for i, text := range []string{
 		"星芒台灯自签收之日起保修 24 个月。", "退款在收到退货后三个工作日内原路返回。", "订单满 199 元包邮，不满收运费 8 元。", "发货以后请联系客服，热线电话是 400-820-1111。",
 		"The lamp comes with a 24-month warranty.", "Shipping costs $4 within the mainland.",
+		"注销后积分、优惠券和订单记录都会清除。", "16:00 前付款的订单当天发货。",
 	} {
 		s.add(t, kb.Chunk{ID: kb.ChunkID(i + 1), Document: kb.DocumentID(fmt.Sprint("d", i)), Text: text, End: len(text)})
 	}
@@ -325,6 +326,8 @@ func TestWhatTheTextLacksIsNotAnswered(t *testing.T) {
 		"客服电话是多少":                          true,
 		"退款电话是多少":                          false,
 		"花呗退款":                             false, // of 花呗 there is nothing
+		"优惠券怎么领":                           false, // coupons are mentioned, how to get one is not
+		"可以货到付款吗":                          false, // of 货到付款 only 付款
 		"退款几天到账":                           true,
 		"台灯保修多久":                           true,
 		"How long is the lamp's warranty?": true,
@@ -332,5 +335,19 @@ func TestWhatTheTextLacksIsNotAnswered(t *testing.T) {
 		if res, got := first(t, r, q); res.Answers() != want {
 			t.Errorf("%s: answers is %v at %.2f with %q, want %v", q, res.Answers(), res.Answerable, got, want)
 		}
+	}
+}
+
+func TestAConclusionIsQuotedWithItsReason(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	text := "憍陈如是他的姓。他在五人之中最早开悟。因此被称为阿若。后来他回到故乡。"
+	s.add(t, kb.Chunk{ID: 1, Document: "d", Text: text, End: len(text)})
+	r := retrieve.New(s, retrieve.Config{})
+	if _, got := first(t, r, "他为什么被称为阿若？"); got != "他在五人之中最早开悟。因此被称为阿若。" {
+		t.Errorf("quote = %q, want the conclusion and the reason before it", got)
+	}
+	if _, got := first(t, r, "谁被称为阿若？"); got != "因此被称为阿若。" {
+		t.Errorf("quote = %q, want one sentence where not asked why", got)
 	}
 }
