@@ -8,14 +8,13 @@ import (
 
 // surrounding fills the features about what the sentence lacks and what stands
 // around it.
-func (q *question) surrounding(s *sentence, p *passage, all []sentence, i int, g weigher, us []unit, l *line) {
+func (q *question) surrounding(s *sentence, p *passage, all []sentence, i int, g weigher, us []unit) {
 	x := &s.x
-	rel := q.asked.in(string(l.runes))
-	x[fLack], x[fLackRun] = lack(us, s.terms|p.title, rel)
+	x[fLack], x[fLackRun] = lack(us, s.terms|p.title, s.related)
 	x[fLackRun] = min(1, x[fLackRun]/maxRun)
 	x[fLackPrev] = x[fLack]
 	if i > p.from {
-		x[fLackPrev], _ = lack(us, s.terms|p.title|all[i-1].terms, rel)
+		x[fLackPrev], _ = lack(us, s.terms|p.title|all[i-1].terms, s.related)
 	}
 	var earlier, later uint64
 	for j := p.from; j < p.to; j++ {

@@ -33,10 +33,11 @@ type passage struct {
 type sentence struct {
 	passage int
 	chunk.Span
-	terms uint64
-	cues  cues
-	x     [features]float32
-	score float32
+	terms   uint64
+	related relationSet // of the question's, that it has a word of
+	cues    cues
+	x       [features]float32
+	score   float32
 }
 
 // Features of a sentence. Every one is free of scale, so that weights learned
@@ -218,7 +219,7 @@ func (q *question) candidates(ps []passage, g weigher, us []unit) []sentence {
 		l.read(p.chunk.Text[s.Start:s.End])
 		q.fill(s, p, out, i, g, l.runes)
 		q.answers(s, p, g, &l)
-		q.surrounding(s, p, out, i, g, us, &l)
+		q.surrounding(s, p, out, i, g, us)
 		s.x[fFused] = share(p.score, ps[0].score)
 		s.x[fLocal] = share(sum(local, s.terms), localTotal)
 		s.x[fFocus] = share(sum(local, s.terms&^p.title), sum(local, pool&^p.title))
@@ -290,9 +291,9 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fPairs] = share(g.pairs(own), g.total)
 	x[fClause] = share(bestClause(p.chunk.Text, s.Span, own, g.w), g.total)
 	if !q.asked.empty() {
-		found := q.asked.in(string(runes))
-		x[fRelated] = float32(found.count()) / float32(q.asked.count())
-		x[fAllRelated] = flag(found == q.asked)
+		s.related = q.asked.in(string(runes))
+		x[fRelated] = float32(s.related.count()) / float32(q.asked.count())
+		x[fAllRelated] = flag(s.related == q.asked)
 	}
 	starts := len(own) > 0 && int(own[0].Start)-s.Start <= 6
 	x[fStart] = flag(starts)
