@@ -58,6 +58,7 @@ func TestOwnSetsDoNotRegress(t *testing.T) {
 	}
 	got.WriteString(small(t, "judge", 8))
 	got.WriteString(small(t, "everyday", 2))
+	got.WriteString(reading(t))
 	path := filepath.Join("testdata", "scores.txt")
 	if *update {
 		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
@@ -121,6 +122,20 @@ func small(t *testing.T, folder string, n int) string {
 	}
 	all := float64(len(yes))
 	return fmt.Sprintf("%s answered %.4f right@3 %.4f refused %.4f kept@90 %.4f\n", folder, answered/all, right/all, refused/float64(len(no)), evaluate.Kept(yes, no, 0.9))
+}
+
+// reading measures the choice of sentences in English articles.
+func reading(t *testing.T) string {
+	t.Helper()
+	set, err := evaluate.Load(filepath.Join("testdata", "reading-en", "judge"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := evaluate.Measure(t.Context(), new(evaluate.Memory), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("reading-en/judge %s\n", s)
 }
 
 // compare fails where a number of got is below the one at its place in want.

@@ -254,9 +254,13 @@ func termSet(ms []lexical.Match) uint64 {
 }
 
 func (t *Trace) scoreSentences() {
+	w := sentenceWeights[:]
+	if t.English() {
+		w = englishWeights[:]
+	}
 	for i := range t.sentences {
 		s := &t.sentences[i]
-		s.score = dot(sentenceWeights[:], s.x[:])
+		s.score = dot(w, s.x[:])
 	}
 }
 

@@ -1,6 +1,8 @@
 package retrieve
 
 import (
+	"strings"
+
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/lexical"
 )
@@ -24,6 +26,13 @@ type Candidate struct {
 	Document kb.DocumentID
 	Text     string
 	Features []float32
+}
+
+// English reports a question without a Chinese character: its sentences are
+// put in order by weights of their own, since words tell more than characters
+// do and the kinds of answers less.
+func (t *Trace) English() bool {
+	return !strings.ContainsFunc(t.question.Text, func(r rune) bool { return r >= 0x2E80 })
 }
 
 // Sentences returns the scored sentences.
