@@ -4,8 +4,8 @@
 //	go run ./internal/evaluate/train -small internal/evaluate/testdata/refusal/train -english internal/evaluate/testdata/reading-en/train DIR... > w.go && mv w.go internal/retrieve/weights.go
 //
 // Run it twice: the decision sees the sentence scores of the weights it was
-// built with. The shipped ones are from cmrc2018-trial and small knowledge
-// bases of our own, so that every other set can judge them. With -folds it
+// built with. The shipped ones are from cmrc2018-trial, small knowledge bases
+// and, for English, passages of our own, so that every other set can judge them. With -folds it
 // cross-validates instead.
 package main
 
