@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -219,11 +218,6 @@ func (w way) steady(s *server) (p50, p99 time.Duration, cpu float64) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		time.Sleep(time.Until(from))
-		if dir := os.Getenv("STREAMS_DEBUG"); dir != "" && s.key != "" {
-			go func() {
-				os.WriteFile(dir+"/cpu", s.do("GET", "/debug/pprof/profile?seconds=3", nil, "X-API-Key", s.key).body, 0o600)
-			}()
-		}
 		began := s.spent()
 		time.Sleep(time.Until(to))
 		spent = s.spent() - began
@@ -245,19 +239,22 @@ func (w way) steady(s *server) (p50, p99 time.Duration, cpu float64) {
 	return p50, p99, float64(spent.Microseconds()) / float64(tokens/perToken)
 }
 
-// held is what s takes in memory for each of so many streams that have begun
-// and wait for the model.
-func (w way) held(s *server, hangUp func()) (kib float64) {
+// held is what s takes in memory for each of so many streams that have begun,
+// within two seconds, and wait for the model: in use, with the gaps between
+// objects that the opening of others left behind, and live without them.
+func (w way) held(s *server, hangUp func()) (inUse, live float64) {
+	const spread = 2 * time.Second
 	w.m.every = 0
-	w.run(0) // fills the caches and pools that stay
-	hangUp() // idle connections would be counted as what was there before
+	w.run(spread) // fills the caches and pools that stay
+	hangUp()      // idle connections would be counted as what was there before
 	w.m.hold = make(chan struct{})
 	defer func() { w.m.hold = nil }()
-	before := s.live()
+	usedBefore, liveBefore := s.memory()
 	var wg, began sync.WaitGroup
 	began.Add(streams)
 	for n := range streams {
 		wg.Go(func() {
+			time.Sleep(time.Duration(n) * spread / streams)
 			body := w.open(5000 + n)
 			defer body.Close()
 			once := sync.OnceFunc(began.Done)
@@ -270,16 +267,10 @@ func (w way) held(s *server, hangUp func()) (kib float64) {
 		})
 	}
 	began.Wait()
-	if dir := os.Getenv("STREAMS_DEBUG"); dir != "" {
-		for _, p := range []string{"goroutine?debug=1", "heap?gc=1"} {
-			os.WriteFile(dir+"/"+p[:4]+s.url[len(s.url)-5:], s.do("GET", "/debug/pprof/"+p, nil, "X-API-Key", s.key).body, 0o600)
-		}
-	}
-	s.t.Log(s.live(), before, s.url)
-	kib = (s.live() - before) / 1024 / streams
+	inUse, live = s.memory()
 	close(w.m.hold)
 	wg.Wait()
-	return kib
+	return (inUse - usedBefore) / 1024 / streams, (live - liveBefore) / 1024 / streams
 }
 
 // BenchmarkStreams reports what the server adds to a model that talks, beside a
@@ -294,7 +285,7 @@ func BenchmarkStreams(b *testing.B) {
 	defer model.Close()
 	s := startB(b, b.TempDir(), []string{
 		"RATE_LIMIT_CHAT_PER_MINUTE=0", "RATE_LIMIT_PUBLIC_PER_MINUTE=0", "SERVER_MAX_CONCURRENT_REQUESTS=5000", "SERVER_REQUEST_TIMEOUT=2m",
-		"DASHSCOPE_BASE_URL=" + model.URL + "/v1", "DASHSCOPE_API_KEY=any", "DASHSCOPE_EMBED_MODEL=none", os.Getenv("STREAMS_GODEBUG"),
+		"DASHSCOPE_BASE_URL=" + model.URL + "/v1", "DASHSCOPE_API_KEY=any", "DASHSCOPE_EMBED_MODEL=none",
 	})
 	defer s.kill()
 	s.sampled()
@@ -359,8 +350,12 @@ func BenchmarkStreams(b *testing.B) {
 			model.CloseClientConnections()
 			time.Sleep(100 * time.Millisecond) // until the servers have noticed
 		}
-		b.ReportMetric(ours.held(s, hangUp), "KiB/stream")
-		b.ReportMetric(bare.held(r, hangUp), "KiB/bare-stream")
+		inUse, live := ours.held(s, hangUp)
+		b.ReportMetric(inUse, "KiB/stream")
+		b.ReportMetric(live, "KiB-live/stream")
+		inUse, live = bare.held(r, hangUp)
+		b.ReportMetric(inUse, "KiB/bare-stream")
+		b.ReportMetric(live, "KiB-live/bare-stream")
 		b.ReportMetric(0, "ns/op")
 	})
 }
@@ -383,27 +378,23 @@ func before(m *talker, w way) (p50, p99 time.Duration) {
 	return ours[len(ours)/2], ours[len(ours)*99/100]
 }
 
-// live is the bytes of heap and stacks that the server uses after a few
-// collections: each halves the stacks that are little used now.
-func (s *server) live() (bytes float64) {
-	defer func() {
-		for line := range strings.Lines(string(s.do("GET", "/metrics", nil, "X-API-Key", s.key).body)) {
-			if strings.HasPrefix(line, "go_memstats_stack_inuse") || strings.HasPrefix(line, "go_memstats_heap_inuse") || strings.HasPrefix(line, "go_memstats_heap_alloc") {
-				s.t.Log(line)
-			}
-		}
-	}()
+// memory is the bytes of heap and stacks that the server uses after a few
+// collections, each of which halves the stacks that are little used now; and
+// those of live objects and stacks.
+func (s *server) memory() (inUse, live float64) {
 	s.t.Helper()
 	for range 5 {
 		s.do("GET", "/debug/pprof/heap?gc=1", nil, "X-API-Key", s.key)
 	}
 	for line := range strings.Lines(string(s.do("GET", "/metrics", nil, "X-API-Key", s.key).body)) {
 		var n float64
-		for _, name := range []string{"go_memstats_heap_inuse_bytes %g", "go_memstats_stack_inuse_bytes %g"} {
-			if _, err := fmt.Sscanf(line, name, &n); err == nil {
-				bytes += n
+		for name, to := range map[string][]*float64{"heap_inuse": {&inUse}, "heap_alloc": {&live}, "stack_inuse": {&inUse, &live}} {
+			if _, err := fmt.Sscanf(line, "go_memstats_"+name+"_bytes %g", &n); err == nil {
+				for _, sum := range to {
+					*sum += n
+				}
 			}
 		}
 	}
-	return bytes
+	return inUse, live
 }
