@@ -52,7 +52,7 @@ func relay(model string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Printf("serving on http://%s\n", l.Addr())
+	fmt.Fprintf(os.Stdout, "serving on http://%s\n", l.Addr())
 	panic(http.Serve(l, mux))
 }
 

@@ -1,7 +1,9 @@
 package llm
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,4 +55,16 @@ func FuzzPlain(f *testing.F) {
 			t.Errorf("%q (-encoding/json +plain):\n%s", raw, diff)
 		}
 	})
+}
+
+// A prompt is let go of when it was sent, not when the answer has ended.
+func TestSentBodiesAreReleased(t *testing.T) {
+	t.Parallel()
+	r := &released{*bytes.NewReader([]byte("a long prompt"))}
+	if text, err := io.ReadAll(r); string(text) != "a long prompt" || err != nil {
+		t.Fatalf("read %q, %v", text, err)
+	}
+	if r.Size() != 0 {
+		t.Errorf("%d bytes are held after they were read", r.Size())
+	}
 }
