@@ -237,6 +237,33 @@ func TestLambdaFreezesBetweenInvocations(t *testing.T) {
 	}
 }
 
+// TestLambdaIsNotFrozenWithAnEventUnderWay: an event begins while the process
+// asks for the next one.
+func TestLambdaIsNotFrozenWithAnEventUnderWay(t *testing.T) {
+	t.Parallel()
+	l := startLambda(t, Options{Freeze: true})
+	if _, body, err := send(t, &Gateway{Instance: l, Shape: REST}, "GET", "/ok", ""); err != nil || body != "ok" {
+		t.Fatalf("%q %v", body, err)
+	}
+	for end := time.Now().Add(10 * time.Second); state(t, l.Pid()) != "T" && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	l.mu.Lock()
+	asked := make(chan struct{})
+	go func() {
+		l.rest()
+		close(asked)
+	}()
+	time.Sleep(20 * time.Millisecond) // enough to freeze, for who does not wait
+	l.active++
+	l.Thaw()
+	l.mu.Unlock()
+	<-asked
+	if s := state(t, l.Pid()); s == "T" {
+		t.Error("the process is frozen, and an event is under way")
+	}
+}
+
 func TestLambdaTimeoutsKill(t *testing.T) {
 	t.Parallel()
 	l := startLambda(t, Options{Timeout: 300 * time.Millisecond})
