@@ -259,6 +259,7 @@ func TestLambdaIsNotFrozenWithAnEventUnderWay(t *testing.T) {
 	l.Thaw()
 	l.mu.Unlock()
 	<-asked
+	time.Sleep(20 * time.Millisecond) // a signal takes its time
 	if s := state(t, l.Pid()); s == "T" {
 		t.Error("the process is frozen, and an event is under way")
 	}
