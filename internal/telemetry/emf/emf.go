@@ -79,10 +79,8 @@ func (m *Meter) add(labels map[string]string, metrics ...metric) {
 	defer m.mu.Unlock()
 	id := fmt.Sprint(labels, metrics[0].name) // a map is printed in the order of its keys
 	l := m.at[id]
-	if l == nil || len(l.series[len(metrics)-1].values) == maxValues { // counts come first, and are summed
-		if len(m.lines) == maxLines {
-			return
-		}
+	full := l != nil && len(l.series[len(metrics)-1].values) == maxValues // counts come first, and are summed
+	if (l == nil || full) && len(m.lines) < maxLines {
 		l = &line{labels: labels, series: make([]series, len(metrics))}
 		for i, x := range metrics {
 			l.series[i].metric = x
@@ -93,12 +91,16 @@ func (m *Meter) add(labels map[string]string, metrics ...metric) {
 		}
 		m.at[id] = l
 	}
+	if l == nil {
+		return
+	}
 	for i, x := range metrics {
-		if have := l.series[i].values; x.unit == count && len(have) > 0 {
+		switch have := l.series[i].values; {
+		case x.unit == count && len(have) > 0: // also past what is written: a count stays whole
 			have[0] += x.value
-			continue
+		case len(have) < maxValues:
+			l.series[i].values = append(have, x.value)
 		}
-		l.series[i].values = append(l.series[i].values, x.value)
 	}
 }
 

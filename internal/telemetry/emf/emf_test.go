@@ -156,6 +156,18 @@ func TestNobodyFlushes(t *testing.T) {
 	if len(m.lines) != maxLines {
 		t.Errorf("%d lines kept, want %d", len(m.lines), maxLines)
 	}
+	const requests = 2 * maxLines * maxValues
+	long := New(io.Discard, Lambda) // one long run, as a backup of many tenants is
+	for range requests {
+		long.Object("get", "ok", time.Millisecond)
+	}
+	var counted float64
+	for _, l := range long.lines {
+		counted += l.series[0].values[0]
+	}
+	if counted != requests || len(long.lines) != maxLines {
+		t.Errorf("%v requests in %d lines, want all %d in %d: a count stays whole", counted, len(long.lines), requests, maxLines)
+	}
 	var none *Meter
 	observe(none)
 	none.Flush()
