@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -59,13 +58,13 @@ func TestPublishedEventsThroughEveryFunction(t *testing.T) {
 	if len(aws) < 80 || len(fc) < 6 {
 		t.Fatalf("%d and %d published events: the modules keep them elsewhere by now", len(aws), len(fc))
 	}
-	http := func(name string) bool {
+	isRequest := func(name string) bool {
 		return strings.HasPrefix(name, "apigw-") && strings.HasSuffix(name, "-request.json") && !strings.Contains(name, "custom-auth") && !strings.Contains(name, "websocket") ||
 			strings.HasPrefix(name, "apigw-v2-request-") || strings.HasPrefix(name, "alb-lambda-target-request") || name == "lambda-urls-request.json" || name == "README_HTTP_TRIGGER.md"
 	}
 	for _, fn := range []string{"chat", "admin", "health", "ingest", "backup"} {
 		l, _ := w.lambda(emulator.REST, w.options(fn))
-		f, err := emulator.StartFC(context.Background(), w.options(fn))
+		f, err := emulator.StartFC(t.Context(), w.options(fn))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +78,7 @@ func TestPublishedEventsThroughEveryFunction(t *testing.T) {
 				body, err = rep.Whole()
 			}
 			switch {
-			case http(name):
+			case isRequest(name):
 				answered++
 				var r struct{ StatusCode int }
 				if err != nil || json.Unmarshal(body, &r) != nil || r.StatusCode < 200 || r.StatusCode >= 500 {
@@ -161,7 +160,7 @@ func TestFailedEventsAreLinesOfTheirRequest(t *testing.T) {
 	w := onFolder(t, "lambda-v2")
 	w.must(200, "GET", "/api/v1/documents?tenant=default", nil)
 	l, _ := w.lambda(emulator.REST, w.options("ingest"))
-	f, err := emulator.StartFC(context.Background(), w.options("ingest"))
+	f, err := emulator.StartFC(t.Context(), w.options("ingest"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +223,7 @@ func TestAStreamOfAWebFunctionThatEndsEarly(t *testing.T) {
 	w.env["DASHSCOPE_TIMEOUT"] = "30s"
 	w.must(200, "GET", "/api/v1/documents?tenant=default", nil)
 	w.document("保修", sentence+"。")
-	f, err := emulator.StartFCCustom(context.Background(), w.options("chat"))
+	f, err := emulator.StartFCCustom(t.Context(), w.options("chat"))
 	if err != nil {
 		t.Fatal(err)
 	}

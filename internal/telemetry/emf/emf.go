@@ -99,7 +99,7 @@ func (m *Meter) add(labels map[string]string, metrics ...metric) {
 		case x.unit == count && len(have) > 0: // also past what is written: a count stays whole
 			have[0] += x.value
 		case len(have) < maxValues:
-			l.series[i].values = append(have, x.value)
+			l.series[i].values = append(l.series[i].values, x.value)
 		}
 	}
 }
