@@ -16,13 +16,14 @@ type backend struct{ a *App }
 var _ api.Backend = backend{}
 
 func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.Tenant, error) {
+	begun := b.a.tenants.Now()
 	t, err := b.a.Tenant(ctx, id, create)
 	if err != nil {
 		return api.Tenant{}, err
 	}
 	var watched sync.WaitGroup
 	watched.Go(func() { b.a.watch(ctx) }) // overlaps with what follows
-	err = t.Store.Refresh(ctx)
+	err = t.Store.RefreshSince(ctx, begun)
 	watched.Wait()
 	if kb.KindOf(err) == kb.NotFound { // deleted since it was opened here, and perhaps made anew
 		b.a.forget(id)

@@ -29,8 +29,12 @@ const settingsAge = 5 * time.Second
 // UseLog lets operators change the level of log.
 func (a *App) UseLog(log *telemetry.Log) { a.settings.log = log }
 
-// watch reads the settings again if they are old.
+// watch reads the settings again if they are old. Without a level to change
+// there is nothing to read them for.
 func (a *App) watch(ctx context.Context) {
+	if a.settings.log == nil {
+		return
+	}
 	a.settings.mu.Lock()
 	old := time.Since(a.settings.at) >= settingsAge
 	if old {

@@ -40,6 +40,7 @@ type handle interface {
 	ID() kb.TenantID
 	Read(ctx context.Context, fn func(*tenant.Conn) error) error
 	Refresh(ctx context.Context) error
+	RefreshSince(ctx context.Context, since uint64) error
 	Commit(ctx context.Context, key string, fn func(*tenant.Conn) error) error
 }
 
@@ -54,6 +55,12 @@ func New(h handle) *Store { return &Store{h: guarded{h, schemaVersion}} }
 // Refresh makes what follows see every commit acknowledged before now, also
 // those of other processes.
 func (s *Store) Refresh(ctx context.Context) error { return s.h.Refresh(ctx) }
+
+// RefreshSince is Refresh for what was acknowledged before a moment of
+// tenant.Registry.Now.
+func (s *Store) RefreshSince(ctx context.Context, since uint64) error {
+	return s.h.RefreshSince(ctx, since)
+}
 
 // Check returns kb.Unavailable when this program must not read the database:
 // a newer one contracted it, or it is too old. Every transaction checks the

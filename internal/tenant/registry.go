@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -19,6 +20,7 @@ import (
 type Registry struct {
 	cfg   Config
 	cache *logvfs.Cache
+	now   atomic.Uint64 // see Now
 
 	mu      sync.Mutex
 	entries map[kb.TenantID]*entry
@@ -49,6 +51,7 @@ func NewRegistry(cfg Config) *Registry {
 // entry is one open database, or one that is being opened.
 type entry struct {
 	id    kb.TenantID
+	since uint64        // Now, before it was opened
 	ready chan struct{} // closed when db or err is set
 	db    *logvfs.DB
 	err   error
@@ -81,6 +84,10 @@ func (e *entry) conn(c *sqlite3.Conn) *Conn {
 	e.conns.Store(c, made)
 	return made
 }
+
+// Now is a moment of this registry, for Handle.RefreshSince. Moments count
+// calls, no clock.
+func (r *Registry) Now() uint64 { return r.now.Add(1) }
 
 // Tenant returns the handle of an existing tenant, or kb.NotFound.
 func (r *Registry) Tenant(ctx context.Context, id kb.TenantID) (*Handle, error) {
@@ -121,7 +128,7 @@ func (r *Registry) acquire(ctx context.Context, id kb.TenantID, create bool) (*e
 	e := r.entries[id]
 	opens := e == nil
 	if opens {
-		e = &entry{id: id, ready: make(chan struct{})}
+		e = &entry{id: id, since: r.Now(), ready: make(chan struct{})}
 		r.entries[id] = e
 	}
 	e.refs++

@@ -151,3 +151,42 @@ func TestTheBudgetSurvivesManyAtOnce(t *testing.T) {
 		t.Errorf("Close = %v, %d bytes in %d databases left", err, r.bytes, r.order.Len())
 	}
 }
+
+func TestADatabaseOpenedWithinARequestIsNotReadTwice(t *testing.T) {
+	t.Parallel()
+	schema := func(_ kb.TenantID, c *Conn) error { return c.Script(`CREATE TABLE x (v)`) }
+	b := new(mem.Bucket)
+	other := NewRegistry(Config{Bucket: b, Schema: schema})
+	defer other.Close()
+	theirs := one(t, other, 1)
+	set := func(v int) {
+		t.Helper()
+		if err := theirs.Commit(t.Context(), "", func(c *Conn) error { return c.Exec(`UPDATE x SET v = ?`, v) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := objstoretest.NewMeter(b, 0)
+	r := NewRegistry(Config{Bucket: m, Schema: schema})
+	defer r.Close()
+	begun := r.Now()
+	set(2)
+	h, err := r.Tenant(t.Context(), "t1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := r.Now()
+	set(3)
+	m.Reset()
+	if err := h.RefreshSince(t.Context(), begun); err != nil || m.Usage().Total() > 0 {
+		t.Errorf("a request that opened the database asks the store: %v, %v", m.Usage(), err)
+	}
+	if v := value(t, h); v != 2 {
+		t.Errorf("a request that opened the database reads %d, want 2", v)
+	}
+	if err := h.RefreshSince(t.Context(), opened); err != nil {
+		t.Fatal(err)
+	}
+	if v := value(t, h); v != 3 {
+		t.Errorf("a request that found it open reads %d, want 3", v)
+	}
+}

@@ -76,12 +76,20 @@ func (h *Handle) Read(ctx context.Context, fn func(*Conn) error) error {
 
 // Refresh makes the next Read see every commit that was acknowledged anywhere
 // before now. It costs two small reads of the store.
-func (h *Handle) Refresh(ctx context.Context) error {
+func (h *Handle) Refresh(ctx context.Context) error { return h.RefreshSince(ctx, h.reg.Now()) }
+
+// RefreshSince is Refresh for what was acknowledged before since, a moment of
+// Registry.Now. A database that was opened later has all of that: the first
+// request after a cold start asks the store once, not twice.
+func (h *Handle) RefreshSince(ctx context.Context, since uint64) error {
 	e, err := h.reg.acquire(ctx, h.id, false)
 	if err != nil {
 		return err
 	}
 	defer h.reg.release(e)
+	if e.since > since {
+		return nil
+	}
 	_, err = e.db.Refresh(ctx)
 	return err
 }
