@@ -95,7 +95,7 @@ func (d *Reader) peek(n int) ([]byte, error) {
 	if err == nil {
 		return b, nil
 	}
-	if err == io.EOF { // the end itself: a connection that broke may wrap it
+	if err == io.EOF { //nolint:errorlint // the end itself: a connection that broke may wrap it
 		return nil, corrupt("ends at byte %d", d.off+int64(len(b)))
 	}
 	return nil, err
