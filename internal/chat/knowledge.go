@@ -119,15 +119,21 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 			return alone, err
 		}
 	}
-	both, err := a.search(ctx, folded)
-	if err != nil {
+	both, err := a.searchFolded(ctx, folded, how)
+	if err != nil || !both.Abstain {
 		return both, err
 	}
-	if !a.saysAnythingNew(both, how) {
-		both.Abstain = true
+	// "那价格呢" after "音箱保修多久" asks for nothing about the warranty.
+	thing := a.thing(topic)
+	if thing == "" || thing == topic {
 		return both, nil
 	}
-	a.turn.Condensed = folded
+	before := a.turn.Condensed
+	about, err := a.searchFolded(ctx, thing+"\n"+a.turn.Query, how)
+	if err != nil || !about.Abstain {
+		return about, err
+	}
+	a.turn.Condensed = before
 	return both, nil
 }
 
@@ -141,6 +147,52 @@ func withoutCodes(topic, query string) string {
 		topic = strings.Replace(topic, code, "", 1)
 	}
 	return strings.TrimSpace(topic)
+}
+
+// searchFolded retrieves for a question folded into what it refers to, and
+// abstains where nothing of what was found is about the new part.
+func (a *answer) searchFolded(ctx context.Context, folded string, how reference) (kb.Found, error) {
+	found, err := a.search(ctx, folded)
+	if err != nil {
+		return found, err
+	}
+	if !a.saysAnythingNew(found, how) {
+		found.Abstain = true
+		return found, nil
+	}
+	a.turn.Condensed = folded
+	return found, nil
+}
+
+// thing is what the last answer was about, as the topic calls it: the longest
+// piece of the topic that stands in the titles and headings of what was quoted,
+// or else in the quotes. Only for Han, which has no blanks between its words.
+func (a *answer) thing(topic string) string {
+	if languageOf(topic) != kb.Zh {
+		return ""
+	}
+	var names, texts strings.Builder
+	for _, s := range a.history[len(a.history)-1].Sources {
+		names.WriteString(s.Metadata.Title + "\n" + s.Metadata.Heading + "\n")
+		texts.WriteString(s.Content + "\n")
+	}
+	if t := longestCommon(topic, names.String()); t != "" {
+		return t
+	}
+	return longestCommon(topic, texts.String())
+}
+
+// longestCommon is the longest piece of a, of at least two characters, that b
+// has; "" if there is none.
+func longestCommon(a, b string) string {
+	rs, best := []rune(strings.ToLower(a)), []rune(nil)
+	b = strings.ToLower(b)
+	for i := range rs {
+		for n := max(2, len(best)+1); i+n <= len(rs) && strings.Contains(b, string(rs[i:i+n])); n++ {
+			best = rs[i : i+n]
+		}
+	}
+	return strings.TrimSpace(string(best))
 }
 
 // saysAnythingNew reports whether what was found for the folded question is
