@@ -1,0 +1,82 @@
+package chat
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/eino-qa/eino-qa/internal/kb"
+)
+
+// manual finds the one sentence of a manual that has all a question's names,
+// and abstains from questions for two things at once, as retrieval does.
+type manual struct{ asked []string }
+
+func (m *manual) Retrieve(_ context.Context, q string, _ int) (kb.Found, error) {
+	m.asked = append(m.asked, q)
+	f := kb.Found{Abstain: true}
+	for i, p := range []struct{ thing, what, heading, text string }{
+		{"云帆音箱", "续航", "云帆音箱 › 参数", "充满一次可以播放 18 小时，续航在同类里最长。"},
+		{"云帆音箱", "价格", "云帆音箱 › 价格", "零售价格是 899 元。"},
+		{"星河投影仪", "价格", "星河投影仪 › 价格", "零售价格是 3299 元。"},
+	} {
+		both := strings.Contains(q, "续航") && strings.Contains(q, "价格")
+		if both || !strings.Contains(q, p.what) || !strings.Contains(q, p.thing) {
+			continue
+		}
+		f = kb.Found{
+			Answerable: 0.9, Quotes: []kb.Quote{{End: len(p.text), Score: 0.9}},
+			Passages: []kb.Passage{{Score: 0.9, Chunk: kb.Chunk{ID: kb.ChunkID(i + 1), Document: "d", Version: 1, Title: "手册", Heading: p.heading, Text: p.text, End: len(p.text)}}},
+		}
+	}
+	return f, nil
+}
+
+func TestAFollowUpDropsWhatTheQuestionBeforeAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		first, then string
+		want        string // in the answer; "" = it abstains
+		condensed   string
+	}{
+		"the price of the same thing": {"云帆音箱续航多久？", "那价格呢", "899", "云帆音箱 那价格呢"},
+		"of one said in other words":  {"请问云帆音箱的续航怎么样", "它的价格是多少", "899", "云帆音箱 它的价格是多少"},
+		"of what the manual lacks":    {"云帆音箱续航多久？", "那重量呢", "", "那重量呢"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, r := &memory{}, new(manual)
+			c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: r})
+			evs, _, err := ask(t, c, kb.Question{Query: tt.first})
+			if err != nil {
+				t.Fatal(err)
+			}
+			evs, answer, err := ask(t, c, kb.Question{Query: tt.then, Session: evs[0].Session})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if abstained := end(evs).Metadata.Abstained; abstained != (tt.want == "") || !strings.Contains(answer, tt.want) {
+				t.Errorf("%q, abstained %t, after %q; want %q", answer, abstained, r.asked, tt.want)
+			}
+			if got := m.turns[1].Condensed; got != tt.condensed {
+				t.Errorf("remembered as %q, want %q", got, tt.condensed)
+			}
+		})
+	}
+}
+
+func TestLongestCommon(t *testing.T) {
+	t.Parallel()
+	for _, tt := range [][3]string{
+		{"云帆音箱续航多久", "手册\n云帆音箱 › 参数", "云帆音箱"},
+		{"XM-300 保修多久", "xm-300 说明书", "xm-300"},
+		{"保修多久", "退货", ""},
+		{"的", "的", ""}, // one character is no name
+		{"", "x", ""},
+	} {
+		if got := longestCommon(tt[0], tt[1]); got != tt[2] {
+			t.Errorf("longestCommon(%q, %q) = %q, want %q", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
