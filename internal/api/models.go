@@ -81,8 +81,8 @@ func (s *Server) modelCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if chosen != "" && body["chat"] != nil && s.cfg.Models.CheckModel("chat", chosen) == nil {
-		body["chat"] = &current{chosen, "tenant"}
+	if body["chat"] != nil {
+		*body["chat"] = s.inEffect(chosen)
 	}
 	return writeJSON(w, http.StatusOK, body)
 }
@@ -125,15 +125,22 @@ func (s *Server) modelSwitch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := current{req.Model, "tenant"}
-	if req.Model == "" {
-		for _, m := range s.models() {
-			if m.Default && m.Type == req.Type {
-				now = current{m.ID, "settings"}
-			}
+	now, was := s.inEffect(req.Model), s.inEffect(before)
+	return writeJSON(w, http.StatusOK, map[string]any{"success": true, "type": req.Type, "model": now.Model, "source": now.Source, "previous": was.Model})
+}
+
+// inEffect is the chat model that answers where the tenant chose one, "" for
+// none: the settings' where the provider of today does not offer it.
+func (s *Server) inEffect(chosen string) current {
+	if chosen != "" && s.cfg.Models.CheckModel("chat", chosen) == nil {
+		return current{chosen, "tenant"}
+	}
+	for _, m := range s.models() {
+		if m.Default && m.Type == "chat" {
+			return current{m.ID, "settings"}
 		}
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"success": true, "type": req.Type, "model": now.Model, "source": now.Source, "previous": before})
+	return current{Source: "settings"}
 }
 
 func (s *Server) modelInfo(w http.ResponseWriter, r *http.Request) error {

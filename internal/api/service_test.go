@@ -308,7 +308,9 @@ func TestModelsAreSwitchedPerTenant(t *testing.T) {
 	for _, body := range []string{`{"type":"chat","model":"m-9"}`, `{"type":"embedding","model":"e-1"}`, `{"type":"x","model":"m-1"}`, `{"model":"m-1"}`} {
 		o.want(400, adminKey, "POST", "/models/switch", body)
 	}
-	o.want(200, adminKey, "POST", "/models/switch", `{"type":"chat","model":"m/2"}`)
+	if v := o.want(200, adminKey, "POST", "/models/switch", `{"type":"chat","model":"m/2"}`); v["previous"] != "m-1" {
+		t.Errorf("the first switch: %v, want what answered before", v)
+	}
 	if got, other := fmt.Sprint(chatOf(chatKey)), fmt.Sprint(chatOf(otherKey)); got != "map[model:m/2 source:tenant]" || other != "map[model:m-1 source:settings]" {
 		t.Errorf("after the switch %s, another tenant %s", got, other)
 	}
