@@ -178,7 +178,9 @@ func (a *answer) spend(u llm.Usage) {
 	a.usage.Prompt += u.Prompt
 	a.usage.Completion += u.Completion
 	a.usage.CostMicro += u.CostMicro
-	a.usage.Model = u.Model
+	if u.Prompt+u.Completion > 0 {
+		a.usage.Model = u.Model
+	}
 }
 
 // Degraded modes of this package.

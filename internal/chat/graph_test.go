@@ -260,6 +260,18 @@ func TestWhatAModelTookIsCountedAlsoWhenItsAnswerIsLeft(t *testing.T) {
 	}
 }
 
+func TestAModelThatNeverAnswersTookNothing(t *testing.T) {
+	t.Parallel()
+	s, m := says(""), &memory{}
+	s.Always(llmtest.Chat, llmtest.BadGateway())
+	if _, _, err := ask(t, withModel(t, s).For(Tenant{Memory: m, Retriever: books()}), kb.Question{Query: "台灯保修多久？"}); err != nil {
+		t.Fatal(err)
+	}
+	if u := m.turns[0].Metadata.Usage; u != nil {
+		t.Errorf("usage %+v, want none", u)
+	}
+}
+
 func TestARefusalOffersAPerson(t *testing.T) {
 	t.Parallel()
 	s := says("")
