@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -63,6 +64,21 @@ func TestAFollowUpDropsWhatTheQuestionBeforeAskedFor(t *testing.T) {
 				t.Errorf("remembered as %q, want %q", got, tt.condensed)
 			}
 		})
+	}
+}
+
+func TestAFollowUpOnWhatWasNotAnsweredIsNotAnsweredWithAnything(t *testing.T) {
+	t.Parallel()
+	for then, want := range map[string]bool{"那老板是谁呢": true, "那保修呢": false} {
+		m := &memory{
+			session: kb.Session{ID: "s", Owner: "k", State: kb.StateAI},
+			turns:   []kb.Turn{{Session: "s", Route: kb.Knowledge, Query: "台灯有几种颜色？", Condensed: "台灯有几种颜色？", CreatedAt: time.Now(), Metadata: kb.Metadata{Abstained: true}}},
+		}
+		c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: &shelf{word: "台灯", text: "台灯保修 24 个月。"}})
+		evs, answer, err := ask(t, c, kb.Question{Query: then, Session: "s", Owner: "k"})
+		if err != nil || end(evs).Metadata.Abstained != want {
+			t.Errorf("%s: %q, %v; want abstained %t", then, answer, err, want)
+		}
 	}
 }
 

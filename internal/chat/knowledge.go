@@ -201,7 +201,9 @@ func (a *answer) saysAnythingNew(found kb.Found, how reference) bool {
 	if len(found.Quotes) == 0 {
 		return true // abstained already
 	}
-	if found.Fits || how == refers && !a.quotedBefore(found) {
+	// A sentence that was not shown yet is news; after an answer without any,
+	// every sentence would be.
+	if found.Fits || how == refers && len(a.history[len(a.history)-1].Sources) > 0 && !a.quotedBefore(found) {
 		return true
 	}
 	st := newStatement(a.turn.Query)
