@@ -41,8 +41,8 @@ func TestAFollowUpDropsWhatTheQuestionBeforeAskedFor(t *testing.T) {
 		want        string // in the answer; "" = it abstains
 		condensed   string
 	}{
-		"the price of the same thing": {"云帆音箱续航多久？", "那价格呢", "899", "云帆音箱 那价格呢"},
-		"of one said in other words":  {"请问云帆音箱的续航怎么样", "它的价格是多少", "899", "云帆音箱 它的价格是多少"},
+		"the price of the same thing": {"云帆音箱续航多久？", "那价格呢", "899", "云帆音箱\n那价格呢"},
+		"of one said in other words":  {"请问云帆音箱的续航怎么样", "它的价格是多少", "899", "云帆音箱\n它的价格是多少"},
 		"of what the manual lacks":    {"云帆音箱续航多久？", "那重量呢", "", "那重量呢"},
 	} {
 		t.Run(name, func(t *testing.T) {
