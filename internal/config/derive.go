@@ -207,7 +207,7 @@ func (c Config) StoreURL() string {
 // Secrets returns the values that must never be printed, for the fence in
 // front of the log.
 func (c Config) Secrets() []string {
-	s := newSchema()
+	s := knownSettings()
 	var values []string
 	for i := range s.settings {
 		switch v := s.settings[i].of(&c).Interface().(type) {

@@ -69,7 +69,7 @@ func document(t *testing.T) string {
 	comments := fieldComments(t)
 	var b strings.Builder
 	b.WriteString(docHead)
-	s, c := newSchema(), Default()
+	s, c := knownSettings(), Default()
 	open := ""
 	for i := range s.settings {
 		one := &s.settings[i]

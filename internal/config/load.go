@@ -59,7 +59,7 @@ type Run struct {
 // with every problem there is, or a *UsageError; the Config is usable only
 // without one.
 func Load(src Source) (Config, error) {
-	l := &loader{src: src, schema: newSchema(), cfg: Default()}
+	l := &loader{src: src, schema: knownSettings(), cfg: Default()}
 	l.cfg.Run.Origin = map[string]string{}
 	if err := l.flags(); err != nil {
 		return Config{}, err

@@ -20,7 +20,7 @@ func (c Config) Redacted() string {
 		b.WriteString("# settings file: " + c.Run.File + "\n")
 	}
 	var open []string
-	s := newSchema()
+	s := knownSettings()
 	for i := range s.settings {
 		one := &s.settings[i]
 		parts := strings.Split(one.path, ".")

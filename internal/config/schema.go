@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -21,7 +22,7 @@ type setting struct {
 	secret bool
 }
 
-// schema knows every setting; it is made anew for each Load.
+// schema knows every setting.
 type schema struct {
 	settings []setting // in the order of the struct, which is the order of printing
 	byPath   map[string]*setting
@@ -30,7 +31,9 @@ type schema struct {
 	parse    map[reflect.Type]env.ParserFunc
 }
 
-func newSchema() *schema {
+// knownSettings returns the schema of Config, which nobody changes. Making it
+// walks through some hundred fields, so it is made once.
+var knownSettings = sync.OnceValue(func() *schema {
 	s := &schema{
 		byPath:   map[string]*setting{},
 		byEnv:    map[string]*setting{},
@@ -43,7 +46,7 @@ func newSchema() *schema {
 		s.byPath[one.path], s.byEnv[one.env] = one, one
 	}
 	return s
-}
+})
 
 func (s *schema) add(t reflect.Type, prefix string, index []int) {
 	for i := range t.NumField() {

@@ -22,7 +22,7 @@ func TestEnvironmentNamesArePathsInCapitals(t *testing.T) {
 	for _, p := range params {
 		got = append(got, p.Key)
 	}
-	for _, one := range newSchema().settings {
+	for _, one := range knownSettings().settings {
 		want = append(want, one.env)
 	}
 	if diff := cmp.Diff(sorted(want), sorted(got)); diff != "" {
@@ -34,7 +34,7 @@ func TestEnvironmentNamesArePathsInCapitals(t *testing.T) {
 // through, and a default outside its bounds would refuse every start.
 func TestEverySettingIsBounded(t *testing.T) {
 	t.Parallel()
-	s, c := newSchema(), Default()
+	s, c := knownSettings(), Default()
 	for i := range s.settings {
 		one := &s.settings[i]
 		switch reflect.New(one.field.Type).Elem().Interface().(type) {
@@ -56,7 +56,7 @@ func TestEverySettingIsBounded(t *testing.T) {
 // those DESIGN names.
 func TestGuideKeys(t *testing.T) {
 	t.Parallel()
-	s := newSchema()
+	s := knownSettings()
 	for path := range strings.FieldsSeq(`
 		server.host server.port server.mode server.max_concurrent_requests server.request_timeout server.read_timeout server.write_timeout
 		server.tls.enabled server.tls.cert_file server.tls.key_file

@@ -92,7 +92,7 @@ func TestNoErrorShowsASecret(t *testing.T) {
 // kind of one might.
 func TestAComplaintAboutASecretHidesIt(t *testing.T) {
 	t.Parallel()
-	one := newSchema().byPath["security.root_key"]
+	one := knownSettings().byPath["security.root_key"]
 	if got := one.complain("hunter2", "is wrong").Error(); got != "the value is wrong" {
 		t.Errorf("complain = %q", got)
 	}

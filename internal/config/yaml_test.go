@@ -11,7 +11,7 @@ import (
 
 // overlay reads yaml with environ as Load does, without the file system.
 func overlay(yaml string, environ ...string) *loader {
-	l := &loader{src: Source{Environ: environ, Dir: "does-not-exist"}, schema: newSchema(), cfg: Default()}
+	l := &loader{src: Source{Environ: environ, Dir: "does-not-exist"}, schema: knownSettings(), cfg: Default()}
 	l.cfg.Run.Origin = map[string]string{}
 	l.environ()
 	l.file("f.yaml", []byte(yaml))
