@@ -153,7 +153,7 @@ func (j *embedJob) run(ctx context.Context, b span) (Usage, error) {
 func (j *embedJob) smaller(ctx context.Context, b span, err error, spent Usage) (Usage, error) {
 	rows := (b.to - b.from) / 2
 	if ce, ok := errors.AsType[*CallError](err); ok {
-		if m := batchLike.FindStringSubmatch(ce.Message); m != nil {
+		if m := batchLike().FindStringSubmatch(ce.Message); m != nil {
 			if n, err := strconv.Atoi(m[1]); err == nil && n >= 1 && n < b.to-b.from {
 				rows = n
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -255,4 +256,14 @@ func TestReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantErr(t, c.Ready(t.Context()), kb.Unavailable, nil)
+}
+
+// TestEveryPatternCompiles: a broken one would panic only when it is used.
+func TestEveryPatternCompiles(t *testing.T) {
+	t.Parallel()
+	for _, p := range []func() *regexp.Regexp{keyLike, lengthLike, batchLike, tokenLike, throttleLike, burstLike, jsonLike, debtLike, filterLike, titleTag} {
+		if p().MatchString("") {
+			t.Errorf("%s matches nothing", p())
+		}
+	}
 }
