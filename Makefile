@@ -57,8 +57,8 @@ build: bin/server ## build the server and the functions into bin/
 # The functions, the tags each is built with (they leave out what it does not
 # run; TAGS adds to them, as in TAGS=nomilvus), and where their versions stand.
 functions := chat ingest admin health backup
-tags_chat   := function,noingest
-tags_ingest := function,nochat
+tags_chat   := function,noingest,grpcnotrace
+tags_ingest := function,nochat,grpcnotrace
 tags_admin  := function,nochat,novectors
 tags_health := function
 tags_backup := function,nochat,noingest,novectors

@@ -113,7 +113,6 @@ var foreign = map[string]string{
 	"github.com/cloudwego/":               "chat llm",
 	"github.com/goccy/go-yaml":            "config",
 	"github.com/google/go-cmp":            "objstore/objstoretest llm/llmtest",
-	"github.com/grpc-ecosystem/":          "milvus",
 	"github.com/kljensen/snowball":        "lexical",
 	"github.com/ledongthuc/pdf":           "parse parse/pdf",
 	"github.com/milvus-io/":               "milvus milvus/milvustest",
@@ -210,9 +209,9 @@ func TestTheTablesCatch(t *testing.T) {
 // Makefile builds it with: what it does not run costs every cold start.
 var links = map[string]struct{ tags, not string }{
 	"health": {"function", "internal/app internal/tenant github.com/cloudwego/ github.com/milvus-io/ github.com/ncruces/ google.golang.org/grpc github.com/bytedance/sonic github.com/prometheus/ github.com/xuri/"},
-	"chat":   {"function,noingest", "internal/parse internal/ingest internal/evaluate github.com/xuri/ github.com/yuin/goldmark github.com/schollz/"},
+	"chat":   {"function,noingest,grpcnotrace", "internal/parse internal/ingest internal/evaluate github.com/xuri/ github.com/yuin/goldmark github.com/schollz/ html/template golang.org/x/net/trace google.golang.org/protobuf/reflect/protodesc"},
 	"admin":  {"function,nochat,novectors", "internal/chat internal/llm internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/milvus-io/ github.com/schollz/"},
-	"ingest": {"function,nochat", "internal/chat internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/schollz/"},
+	"ingest": {"function,nochat,grpcnotrace", "internal/chat internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/schollz/ text/template golang.org/x/net/trace google.golang.org/protobuf/reflect/protodesc"},
 	"backup": {"function,nochat,noingest,novectors", "internal/chat internal/llm internal/dense github.com/milvus-io/ internal/parse internal/ingest internal/evaluate github.com/cloudwego/ github.com/bytedance/sonic github.com/xuri/ github.com/schollz/"},
 }
 
@@ -228,7 +227,7 @@ func TestFunctionsLinkWhatTheyRun(t *testing.T) {
 		if !regexp.MustCompile(`(?m)^tags_` + name + ` +:= ` + l.tags + `$`).Match(makefile) {
 			t.Errorf("the Makefile builds functions/%s with other tags than %s", name, l.tags)
 		}
-		deps := list(t, `{{join .Deps "\n"}}`, module+"functions/"+name, "-tags="+l.tags)
+		deps := list(t, `{{join .Deps "\n"}}`, module+"functions/"+name, "-tags=lambda.norpc,"+l.tags)
 		if !slices.Contains(deps, module+"internal/serverless") {
 			t.Errorf("functions/%s: what it links is not known: %v", name, deps)
 		}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	grpc_retry "github.com/grpc-ecosystem/go-grpc-middleware/retry"
 	"github.com/milvus-io/milvus-sdk-go/v2/client"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -57,10 +56,7 @@ func (c *Client) connection(ctx context.Context) (*client.GrpcClient, error) {
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: firstPause},
 			MinConnectTimeout: c.cfg.ConnectTimeout,
 		}),
-		grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(maxAnswerBytes),
-			grpc_retry.Disable(), // the SDK's six tries in 22 s
-		),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
 		grpc.WithChainUnaryInterceptor(inspect),
 	}
 	if c.creds != nil {

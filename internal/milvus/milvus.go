@@ -5,8 +5,9 @@
 // error, never a wrong result. DESIGN §5.3.
 //
 // The SDK is used for its encoding only. Its retries, which take 22 s to report
-// a refused connection, and its blocking dial are off; deadlines, retries and
-// the reading of status codes are here.
+// a refused connection, are not linked (internal/instead/middleware), and its
+// blocking dial is off; deadlines, retries and the reading of status codes are
+// here.
 package milvus
 
 import (
