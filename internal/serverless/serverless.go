@@ -13,7 +13,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/serverless/aws"
-	"github.com/eino-qa/eino-qa/internal/serverless/early"
+	_ "github.com/eino-qa/eino-qa/internal/serverless/early" // collects later
 	"github.com/eino-qa/eino-qa/internal/serverless/fc"
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
 )
@@ -102,7 +102,6 @@ func Serve(ctx context.Context, cfg Config, env Env, h Handlers) error {
 		slog.SetDefault(cfg.Log)
 		slog.SetLogLoggerLevel(slog.LevelWarn)
 	}
-	h = collectLater(h, early.Before)
 	switch cfg.Platform {
 	case function.Lambda:
 		aws.New(cfg, h).Start()
