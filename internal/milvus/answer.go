@@ -34,12 +34,15 @@ var (
 	errNoRows = errors.New("no rows")
 )
 
+// legacyCode is what old servers say in place of a code.
+type legacyCode = commonpb.ErrorCode //nolint:staticcheck // deprecated, as they are
+
 // serverError is an answer that says that the call failed. The SDK reads only
 // the legacy code of an answer, which Milvus Lite leaves at success when it
 // fails in an unforeseen way, and drops both codes from its errors.
 type serverError struct {
 	Code   int32
-	Legacy commonpb.ErrorCode
+	Legacy legacyCode
 	Reason string
 }
 
@@ -49,7 +52,7 @@ func (e *serverError) Error() string {
 
 // is compares with a code, or with the legacy one where the server is so old,
 // or a part of it, that it sends no other.
-func (e *serverError) is(code int32, legacy commonpb.ErrorCode) bool {
+func (e *serverError) is(code int32, legacy legacyCode) bool {
 	return e.Code == code || e.Code == 0 && e.Legacy == legacy
 }
 

@@ -254,7 +254,7 @@ func TestTrials(t *testing.T) {
 	busy := func(c milvustest.Call) (any, error) {
 		return nil, status.Error(codes.Unavailable, "proxy is restarting")
 	}
-	refuse := func(code int32, legacy commonpb.ErrorCode) func(milvustest.Call) (any, error) {
+	refuse := func(code int32, legacy legacyCode) func(milvustest.Call) (any, error) {
 		return func(milvustest.Call) (any, error) {
 			return &milvuspb.SearchResults{Status: milvustest.Refuse(code, legacy, "no\nmore\x00")}, nil
 		}

@@ -145,6 +145,8 @@ func (f *Fake) intercept(ctx context.Context, req any, info *grpc.UnaryServerInf
 }
 
 // Refuse is the status of a call that failed, as Milvus 2.4 words it.
+//
+//nolint:staticcheck // the legacy code is deprecated, and old servers send no other
 func Refuse(code int32, legacy commonpb.ErrorCode, format string, args ...any) *commonpb.Status {
 	return &commonpb.Status{Code: code, ErrorCode: legacy, Reason: fmt.Sprintf(format, args...)}
 }

@@ -19,7 +19,7 @@ func percent() int {
 // TestCollection runs in processes of its own: the setting is the process's,
 // and their first collection must be seen.
 func TestCollection(t *testing.T) {
-	if os.Getenv("EARLY_TEST") != "" { //nolint:forbidigo // it is set below
+	if os.Getenv("EARLY_TEST") != "" {
 		before := percent()
 		runtime.GC()
 		for end := time.Now().Add(10 * time.Second); percent() == Percent && time.Now().Before(end); {
