@@ -1,8 +1,8 @@
 // Command chat is the function that answers questions, streamed where the
 // platform streams: /chat, /v1 and the sessions. It is one binary for AWS
-// Lambda and Alibaba Function Compute. Build it with the tags function and
-// noingest (make package does), which leave out what it does not run; with
-// nomilvus it does without the Milvus SDK once that is linked.
+// Lambda and Alibaba Function Compute. Build it with the tags function,
+// noingest and grpcnotrace (make package does), which leave out what it does
+// not run; with nomilvus it does without the Milvus SDK.
 package main
 
 import (

@@ -1,8 +1,8 @@
 // Command ingest is the function that reads, chunks and indexes what lies in
 // the inbox: called for each created object, and by a schedule for what
 // stalled. It is one binary for AWS Lambda and Alibaba Function Compute. Build
-// it with the tags function and nochat (make package does), which leave out
-// what it does not run.
+// it with the tags function, nochat and grpcnotrace (make package does), which
+// leave out what it does not run.
 package main
 
 import (
