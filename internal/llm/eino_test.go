@@ -149,7 +149,10 @@ func TestStreamsEndWithTheirContext(t *testing.T) {
 	sr.Close()
 	cancel()
 	settled(t, c, base)
-	if lim := c.chat.limiter(DefaultChatModel); lim.used != 0 {
+	lim := c.chat.limiter(DefaultChatModel)
+	lim.mu.Lock()
+	defer lim.mu.Unlock()
+	if lim.used != 0 {
 		t.Errorf("%d places still taken", lim.used)
 	}
 }
