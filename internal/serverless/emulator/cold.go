@@ -99,6 +99,9 @@ func (t ColdTarget) Run(ctx context.Context) (ColdRun, error) {
 	if err != nil {
 		return ColdRun{}, fmt.Errorf("%s: %w\n%s", t.Name, err, lastLines(in.Output()))
 	}
+	if f, is := rt.(*FCCustom); is && !f.owned() {
+		return ColdRun{}, fmt.Errorf("%s: another process took its port: %s", t.Name, errInUse)
+	}
 	return ended(in, took)
 }
 
@@ -132,7 +135,7 @@ func (t ColdTarget) event(ctx context.Context, o Options) (ColdRun, error) {
 func (t ColdTarget) start(ctx context.Context, o Options) (*Instance, http.RoundTripper, error) {
 	switch t.On {
 	case "fc_web":
-		f, err := StartFCCustom(ctx, o)
+		f, err := startFCCustom(ctx, o)
 		if err != nil {
 			return nil, nil, err
 		}

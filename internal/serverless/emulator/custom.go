@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 type FCCustom struct {
 	*Instance
 	opts   Options
+	port   int
 	base   string
 	client *http.Client
 	seq    atomic.Int64
@@ -28,21 +30,43 @@ type FCCustom struct {
 
 // StartFCCustom spawns the binary and waits until it listens: FC gives it 120 s.
 func StartFCCustom(ctx context.Context, o Options) (*FCCustom, error) {
+	const tries = 3
+	for try := 1; ; try++ {
+		f, err := startFCCustom(ctx, o)
+		if err == nil && !f.owned() {
+			f.Kill()
+			err = errors.New("another process took the port of the web function: " + errInUse)
+		}
+		if err == nil || try == tries || !strings.Contains(err.Error(), errInUse) {
+			return f, err
+		}
+	}
+}
+
+// errInUse is what a process says whose port somebody else has (EADDRINUSE).
+const errInUse = "address already in use"
+
+// startFCCustom is StartFCCustom without asking who listens on the port, which
+// takes longer than a cold start where the machine has many connections.
+func startFCCustom(ctx context.Context, o Options) (*FCCustom, error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
 	env := fcEnv()
-	// Its own choice: a port found out beforehand may be another process's by
-	// the time the function listens, and requests would go there.
-	env["FC_CUSTOM_LISTEN_PORT"] = "0"
+	env["FC_CUSTOM_LISTEN_PORT"] = strconv.Itoa(port)
 	in := newInstance()
 	if err := in.spawn(ctx, o, env); err != nil {
 		return nil, err
 	}
 	f := &FCCustom{
-		Instance: in, opts: o, sts: DefaultSTS(),
+		Instance: in, opts: o, port: port, base: "http://127.0.0.1:" + strconv.Itoa(port), sts: DefaultSTS(),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	for wait := time.Millisecond; ; {
-		if port := in.listens(); port > 0 {
-			f.base = "http://127.0.0.1:" + strconv.Itoa(port)
+		var d net.Dialer
+		if c, err := d.DialContext(ctx, "tcp", f.base[len("http://"):]); err == nil {
+			_ = c.Close()
 			return f, nil
 		}
 		select {
@@ -58,6 +82,22 @@ func StartFCCustom(ctx context.Context, o Options) (*FCCustom, error) {
 			return nil, errors.New("the web function did not listen within 120 s")
 		}
 	}
+}
+
+// owned reports whether it is the function that listens on its port, and not
+// a process that took the port before it did.
+func (f *FCCustom) owned() bool { return f.listens() == f.port }
+
+// freePort finds a port that nobody listens on. Another process may take it
+// before the function does.
+func freePort(ctx context.Context) (int, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a port: %w", err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
 // SetSTS changes the credentials that later requests carry.
