@@ -43,7 +43,30 @@ func (t *Trace) quotes(n int, answerable float64) []Quote {
 		q.Score = answerable * math.Exp(float64(s.score-t.sentences[order[0]].score))
 		out = append(out, q)
 	}
+	t.ownLanguageFirst(out)
 	return out
+}
+
+// nearlyAsGood is the share of the best quote's score from which on one in the
+// language of the question comes first: a knowledge base in two languages says
+// most things twice.
+const nearlyAsGood = 0.25
+
+func (t *Trace) ownLanguageFirst(quotes []Quote) {
+	foreign := func(q Quote) bool {
+		c := t.passages[q.Passage].chunk
+		return han(c.Text[q.Start-c.Start:q.End-c.Start]) == t.English()
+	}
+	if len(quotes) == 0 || !foreign(quotes[0]) {
+		return
+	}
+	for i, q := range quotes {
+		if !foreign(q) && q.Score >= nearlyAsGood*quotes[0].Score {
+			copy(quotes[1:i+1], quotes[:i])
+			quotes[0] = q
+			return
+		}
+	}
 }
 
 // extend returns the range to quote for sentence i: itself, and where the

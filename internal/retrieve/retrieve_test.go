@@ -279,6 +279,20 @@ func TestSynonyms(t *testing.T) {
 	}
 }
 
+func TestTheLanguageOfTheQuestionComesFirst(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	for i, text := range []string{"E05: the LED board is defective.", "E05：灯板故障。"} {
+		s.add(t, kb.Chunk{ID: kb.ChunkID(i + 1), Document: kb.DocumentID(fmt.Sprint("d", i)), Title: "E01 E05", Text: text, End: len(text)})
+	}
+	r := retrieve.New(s, retrieve.Config{})
+	for q, want := range map[string]string{"那E05呢": "灯板", "E05 是什么": "灯板", "What about E05?": "LED", "E05": "LED"} {
+		if _, got := first(t, r, q); !strings.Contains(got, want) {
+			t.Errorf("%s: %q comes first, want what says %q", q, got, want)
+		}
+	}
+}
+
 // TestConcurrentQuestions asks while segments come and chunks die, with a cache
 // too small for anything to stay; the race detector and the texts judge.
 func TestConcurrentQuestions(t *testing.T) {

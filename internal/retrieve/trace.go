@@ -32,8 +32,11 @@ type Candidate struct {
 // put in order by weights of their own, since words tell more than characters
 // do and the kinds of answers less.
 func (t *Trace) English() bool {
-	return !strings.ContainsFunc(t.question.Text, func(r rune) bool { return r >= 0x2E80 })
+	return !han(t.question.Text)
 }
+
+// han reports characters of Chinese, Japanese or Korean.
+func han(s string) bool { return strings.ContainsFunc(s, func(r rune) bool { return r >= 0x2E80 }) }
 
 // Sentences returns the scored sentences.
 func (t *Trace) Sentences() []Candidate {
