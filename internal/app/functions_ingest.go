@@ -33,7 +33,7 @@ func (f *Function) Ingest(ctx context.Context, o function.ObjectEvent) error {
 	}
 	err := f.ingest(ctx, id, job, mark)
 	if err != nil {
-		f.log.ErrorContext(ctx, "not ingested", telemetry.Tenant, string(id), telemetry.Job, string(job), telemetry.Error(err))
+		f.log.ErrorContext(ctx, "not ingested", telemetry.Tenant, string(id), telemetry.Job, string(job), telemetry.Err, err.Error())
 	}
 	return err
 }
