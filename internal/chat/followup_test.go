@@ -96,3 +96,43 @@ func TestLongestCommon(t *testing.T) {
 		}
 	}
 }
+
+// readsTheBeginning keeps what it is asked and answers it.
+type readsTheBeginning struct{ asked string }
+
+func (r *readsTheBeginning) Retrieve(_ context.Context, q string, _ int) (kb.Found, error) {
+	r.asked = q
+	const text = "退货运费由买家承担，保修期是 24 个月。"
+	return kb.Found{
+		Answerable: 0.9, Fits: true, Quotes: []kb.Quote{{End: len(text), Score: 0.9}},
+		Passages: []kb.Passage{{Score: 0.9, Chunk: kb.Chunk{ID: 1, Document: "d", Version: 1, Title: "手册", Text: text, End: len(text)}}},
+	}, nil
+}
+
+func TestATopicLeavesRoomForTheQuestion(t *testing.T) {
+	t.Parallel()
+	const read = 6000 // bytes that a search reads
+	for name, first := range map[string]string{
+		"a long first question": "台灯保修多久？" + strings.Repeat("它从桌子上掉了下来，", 350),
+		"many follow-ups":       "台灯保修多久？",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &readsTheBeginning{}
+			c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: r})
+			evs, _, err := ask(t, c, kb.Question{Query: first})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 100 {
+				query := "那第 " + strings.Repeat("九", i%9) + "年的运费要由谁来出呢"
+				if _, _, err := ask(t, c, kb.Question{Query: query, Session: evs[0].Session}); err != nil {
+					t.Fatal(err)
+				}
+				if len(r.asked) > read || !strings.HasPrefix(r.asked, "台灯保修多久？") || !strings.HasSuffix(r.asked, "\n"+query) {
+					t.Fatalf("follow-up %d is searched for as %d bytes, %.40q … %q", i+1, len(r.asked), r.asked, r.asked[max(0, len(r.asked)-80):])
+				}
+			}
+		})
+	}
+}

@@ -107,7 +107,7 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 	if a.turn.Condensed != a.turn.Query { // a model folded it
 		return a.search(ctx, a.turn.Condensed)
 	}
-	topic := a.topic()
+	topic := bounded(a.topic())
 	how := refersBack(a.turn.Query)
 	if topic == "" || how == standsAlone {
 		return a.search(ctx, a.turn.Query)
@@ -135,6 +135,37 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 	}
 	a.turn.Condensed = before
 	return both, nil
+}
+
+// topicBytes bounds what a follow-up is searched for beside itself: a search
+// reads the first 6,000 bytes, and the question comes last.
+const topicBytes = 2000
+
+// bounded is a topic without the oldest follow-ups that it is too long with. The
+// question that they followed stays, or its beginning.
+func bounded(topic string) string {
+	first, rest, _ := strings.Cut(topic, "\n")
+	first = cut(first, topicBytes/2)
+	for len(first)+len(rest) > topicBytes {
+		_, younger, more := strings.Cut(rest, "\n")
+		if !more {
+			rest = cut(rest, topicBytes/2)
+			break
+		}
+		rest = younger
+	}
+	if rest == "" {
+		return first
+	}
+	return first + "\n" + rest
+}
+
+// cut is at most n bytes of s, whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }
 
 // withoutCodes is the topic of a follow-up; where that names a code of its own,
