@@ -124,23 +124,38 @@ func (p *parser) add(key string) {
 
 // containsPhrase reports whether phrase stands in text, for words with spaces
 // as whole words.
-func containsPhrase(text, phrase string) bool {
-	for from := 0; phrase != ""; {
+func containsPhrase(text, phrase string) bool { return phraseAt(text, phrase, 0) >= 0 }
+
+// phraseAt is where phrase stands in text at from or behind it, −1 if it does not.
+func phraseAt(text, phrase string, from int) int {
+	inner := func(at int) bool { // at cuts an ASCII word in two
+		return at > 0 && at < len(text) && isAlnum(text[at-1]) && isAlnum(text[at])
+	}
+	for phrase != "" {
 		i := strings.Index(text[from:], phrase)
 		if i < 0 {
-			return false
+			break
 		}
 		i += from
-		end := i + len(phrase)
-		inner := func(at int) bool { // at cuts an ASCII word in two
-			return at > 0 && at < len(text) && isAlnum(text[at-1]) && isAlnum(text[at])
+		if !inner(i) && !inner(i+len(phrase)) {
+			return i
 		}
-		if !inner(i) && !inner(end) {
-			return true
+		for from = i + 1; inner(from); from++ { // nothing begins there, see a question of 4,000 letters
 		}
-		from = i + 1
 	}
-	return false
+	return -1
+}
+
+// ReplacePhrase puts other in the place of phrase wherever that is a Same of a
+// question: not in the middle of a word.
+func ReplacePhrase(text, phrase, other string) string {
+	var b strings.Builder
+	from := 0
+	for i := phraseAt(text, phrase, 0); i >= 0; i = phraseAt(text, phrase, from) {
+		b.WriteString(text[from:i] + other)
+		from = i + len(phrase)
+	}
+	return b.String() + text[from:]
 }
 
 func isAlnum(c byte) bool {

@@ -2,6 +2,7 @@ package retrieve
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/lexical"
@@ -71,10 +72,9 @@ func (q *question) units(terms []lexical.TermStat) []unit {
 			}
 			i += from
 			from = i + len(word)
-			for j := range out {
-				if u := &out[j]; u.start >= i && u.end <= from {
-					f(u)
-				}
+			j := sort.Search(len(out), func(j int) bool { return out[j].start >= i }) // they are in order
+			for ; j < len(out) && out[j].end <= from; j++ {
+				f(&out[j])
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package retrieve
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/lexical"
 )
@@ -16,7 +15,7 @@ func (q *question) reworded(terms []lexical.TermStat) (text string, ok bool) {
 			continue
 		}
 		if i := slices.IndexFunc(s.Others, func(o string) bool { return known(o, terms) }); i >= 0 {
-			text, ok = strings.ReplaceAll(text, s.Phrase, s.Others[i]), true
+			text, ok = lexical.ReplacePhrase(text, s.Phrase, s.Others[i]), true
 		}
 	}
 	return text, ok
