@@ -12,6 +12,7 @@ var (
 	passageHead  = regexp.MustCompile(`(?m)^[ \t]*(?:\[(\d{1,3})\]|<passage[^>\n]*?(\d{1,3})[^>\n]*>)`)
 	questionMark = regexp.MustCompile(`(?mi)^[ \t#*]*(?:question|用户问题|问题|query)[ \t*]*[:：]`)
 	jsonKey      = regexp.MustCompile(`"([a-z_]{2,32})"`)
+	customer     = regexp.MustCompile(`(?m)^(?:客户|Customer)[:：][ \t]*(.*)$`)
 	anaphora     = regexp.MustCompile(`^(那|它|他|她|这个|这|该)|呢[？?]?$|(?i)^(and|what about|how about|it |that )`)
 )
 
@@ -108,7 +109,7 @@ func Extract(req Request) string {
 	for _, m := range req.Messages {
 		for _, p := range passages(m.Content) {
 			for _, s := range sentences(p.text) {
-				if sc := overlap(grams, Grams(s)); sc > score && s != ask {
+				if sc := overlap(grams, Grams(s)); sc > score && s != ask && !strings.Contains(s, " › ") { // a heading says nothing
 					best, score, number = s, sc, p.number
 				}
 			}
@@ -141,6 +142,12 @@ func Understand(req Request) string {
 		}
 	}
 	ask := question(req.Messages)
+	if said := customer.FindAllStringSubmatch(ask, -1); said != nil { // a conversation in one message
+		ask = said[len(said)-1][1]
+		if len(said) > 1 {
+			last = said[len(said)-2][1]
+		}
+	}
 	full := ask
 	if last != "" && anaphora.MatchString(ask) {
 		full = last + " " + ask

@@ -138,6 +138,7 @@ func TestExtract(t *testing.T) {
 		{"without a mark, in the last paragraph", context + "are returns free", "ANSWER Returns are free. [2]"},
 		{"not to be found", context + "Question: who painted Guernica", "NONE"},
 		{"in tags", "<passage id=\"7\">The sky is green.</passage>\n\nQuestion: what colour is the sky?", "The sky is green. [7]"},
+		{"not its heading", "[1] Warranty › How long the warranty lasts\nThe lamp is covered for two years of warranty.\n\nQuestion: How long is the warranty?", "The lamp is covered for two years of warranty. [1]"},
 		{"without passages", "hello", "You said: hello"},
 	}
 	for _, tt := range tests {
@@ -171,6 +172,21 @@ func TestUnderstand(t *testing.T) {
 				t.Errorf("Understand = %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestUnderstandReadsTheLastMessageOfAConversation(t *testing.T) {
+	t.Parallel()
+	system := Message{"system", `{"route": "...", "confidence": 0.0, "question": "..."}`}
+	for said, want := range map[string]string{
+		"客户：转人工\n客服：已为您转接人工客服。\n客户：台灯保修多久？":                           `{"confidence":0.95,"question":"台灯保修多久？","route":"knowledge"}`,
+		"客户：查询订单 20251114001\n客服：订单 20251114001\n客户：运费多少":             `{"confidence":0.95,"question":"运费多少","route":"knowledge"}`,
+		"客户：台灯保修多久？\n客服：24 个月。\n客户：那价格呢":                              `{"confidence":0.95,"question":"台灯保修多久？ 那价格呢","route":"knowledge"}`,
+		"Customer: a human please\nAssistant: …\nCustomer: how long?": `{"confidence":0.95,"question":"how long?","route":"knowledge"}`,
+	} {
+		if got := Understand(Request{Messages: []Message{system, {"user", said}}}); got != want {
+			t.Errorf("Understand(%q) = %s, want %s", said, got, want)
+		}
 	}
 }
 
