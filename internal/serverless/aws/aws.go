@@ -87,12 +87,7 @@ func (a *Adapter) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		inv.Streamed = a.streams(k)
 		return a.handleHTTP(function.WithInvocation(ctx, inv), k, p, len(raw))
 	}
-	ctx, cancel, err := function.Deadline(function.WithInvocation(ctx, inv), a.cfg.Margin, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	out, err := a.handleEvent(ctx, k, p, raw)
+	out, err := a.handleEvent(function.WithInvocation(ctx, inv), k, p, raw)
 	if err != nil {
 		a.cfg.Log.ErrorContext(ctx, "event failed", "err", err.Error(), "trace_id", requestID)
 	}

@@ -20,6 +20,11 @@ import (
 // handleEvent answers an event that is no HTTP. An error makes the platform
 // deliver it again and in the end put it in the dead-letter queue.
 func (a *Adapter) handleEvent(ctx context.Context, k kind, s *event, raw []byte) (any, error) {
+	ctx, cancel, err := function.Deadline(ctx, a.cfg.Margin, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
 	switch k {
 	case kindS3Test:
 		return nil, nil

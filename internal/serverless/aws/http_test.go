@@ -1,10 +1,12 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -318,11 +321,16 @@ func TestDeadlines(t *testing.T) {
 	if b, _ := io.ReadAll(v.(io.Reader)); !strings.Contains(string(b), `"statusCode":503`) || !strings.Contains(string(b), "deadline") {
 		t.Errorf("answer = %s, want 503 that names the deadline", b)
 	}
-	if _, err := New(function.Config{}, function.Handlers{Schedule: func(context.Context, function.ScheduleEvent) error {
+	var said bytes.Buffer
+	past = lambdacontext.NewContext(past, &lambdacontext.LambdaContext{AwsRequestID: "req-9"})
+	if _, err := New(function.Config{Log: slog.New(slog.NewJSONHandler(&said, nil))}, function.Handlers{Schedule: func(context.Context, function.ScheduleEvent) error {
 		t.Error("the handler ran")
 		return nil
 	}}).Handle(past, []byte(`{"qa":"backup"}`)); kb.KindOf(err) != kb.Unavailable {
 		t.Errorf("event with a passed deadline = %v, want Unavailable", err)
+	}
+	if s := said.String(); !strings.Contains(s, `"level":"ERROR"`) || !strings.Contains(s, `"trace_id":"req-9"`) {
+		t.Errorf("log = %s, want the failed event with its request", s)
 	}
 }
 
