@@ -210,8 +210,11 @@ func extension(contentType string) string {
 
 // Backup is one scheduled run over all tenants. It begins no tenant in the
 // last third of its time; the next run goes on with those left.
-func (f *Function) Backup(ctx context.Context, _ function.ScheduleEvent) error {
+func (f *Function) Backup(ctx context.Context, ev function.ScheduleEvent) error {
 	defer f.meter.Flush()
+	if err := ev.Is("backup"); err != nil {
+		return err
+	}
 	a, err := f.open(f.request(ctx))
 	if err != nil {
 		return err

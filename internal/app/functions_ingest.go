@@ -113,8 +113,11 @@ func reserve(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // Sweep revives what stalled in all tenants. One tenant's trouble does not
 // keep the others waiting.
-func (f *Function) Sweep(ctx context.Context, _ function.ScheduleEvent) error {
+func (f *Function) Sweep(ctx context.Context, ev function.ScheduleEvent) error {
 	defer f.meter.Flush()
+	if err := ev.Is("sweep"); err != nil {
+		return err
+	}
 	ctx = f.request(ctx)
 	a, err := f.open(ctx)
 	if errors.Is(err, errNew) {

@@ -119,6 +119,16 @@ type ScheduleEvent struct {
 	Source string
 }
 
+// Is refuses a tick that asks for another task than the one that is done here.
+// One without an input of its own is named by its rule or trigger, and asks
+// for whatever is behind it.
+func (e ScheduleEvent) Is(task string) error {
+	if e.Task == task || e.Task == e.Name {
+		return nil
+	}
+	return kb.E(kb.Invalid, nil, "event: it asks for %.40q, and this function does %q", e.Task, task)
+}
+
 // Marker is the JSON that our own schedules and continuations carry.
 type Marker struct {
 	QA       string `json:"qa"`
