@@ -39,6 +39,9 @@ func (t *Trace) quotes(n int, answerable float64) []Quote {
 		if slices.ContainsFunc(out, func(o Quote) bool { return o.Passage == q.Passage && o.Start < q.End && q.Start < o.End }) {
 			continue // inside a run that is quoted already
 		}
+		if slices.ContainsFunc(out, func(o Quote) bool { return t.text(o) == t.text(q) }) {
+			continue // two documents say it in the same words
+		}
 		// Sentence scores are log-odds against the best, see package evaluate/train.
 		q.Score = answerable * math.Exp(float64(s.score-t.sentences[order[0]].score))
 		out = append(out, q)
@@ -47,16 +50,19 @@ func (t *Trace) quotes(n int, answerable float64) []Quote {
 	return out
 }
 
+// text is what q quotes.
+func (t *Trace) text(q Quote) string {
+	c := t.passages[q.Passage].chunk
+	return c.Text[q.Start-c.Start : q.End-c.Start]
+}
+
 // nearlyAsGood is the share of the best quote's score from which on one in the
 // language of the question comes first: a knowledge base in two languages says
 // most things twice.
 const nearlyAsGood = 0.25
 
 func (t *Trace) ownLanguageFirst(quotes []Quote) {
-	foreign := func(q Quote) bool {
-		c := t.passages[q.Passage].chunk
-		return han(c.Text[q.Start-c.Start:q.End-c.Start]) == t.English()
-	}
+	foreign := func(q Quote) bool { return han(t.text(q)) == t.English() }
 	if len(quotes) == 0 || !foreign(quotes[0]) {
 		return
 	}

@@ -200,6 +200,26 @@ func TestDuplicatesComeOnce(t *testing.T) {
 	}
 }
 
+func TestASentenceOfTwoDocumentsIsQuotedOnce(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	const same = "退款在仓库收到退货后三个工作日内原路返回。"
+	for i, rest := range []string{"定制商品不支持退货。", "运费由责任方承担。"} {
+		text := same + rest
+		s.add(t, kb.Chunk{ID: kb.ChunkID(i + 1), Document: kb.DocumentID(fmt.Sprint("d", i)), Title: "帮助", Text: text, End: len(text)})
+	}
+	res, _ := first(t, retrieve.New(s, retrieve.Config{}), "退款几个工作日内返回？")
+	n := 0
+	for _, q := range res.Quotes {
+		if res.Text(q) == same {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("the sentence is quoted %d times among %d quotes", n, len(res.Quotes))
+	}
+}
+
 func TestHowToQuotesAllSteps(t *testing.T) {
 	t.Parallel()
 	res, got := first(t, retrieve.New(shop(t), retrieve.Config{}), "怎么导出数据？")
