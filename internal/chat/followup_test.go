@@ -97,6 +97,23 @@ func TestLongestCommon(t *testing.T) {
 	}
 }
 
+func TestAMessageThatTurnsToSomethingElseIsAskedAlone(t *testing.T) {
+	t.Parallel()
+	for _, turn := range []string{"另外，", "还有，", "对了，", "By the way, "} {
+		m := new(manual)
+		c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: m})
+		evs, _, err := ask(t, c, kb.Question{Query: "云帆音箱续航多久？"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const query = "星河投影仪的价格是多少？"
+		_, answer, err := ask(t, c, kb.Question{Query: turn + query, Session: evs[0].Session})
+		if err != nil || !strings.Contains(answer, "3299") || m.asked[1] != query {
+			t.Errorf("%s: %q, %v, after a search for %q", turn, answer, err, m.asked[1])
+		}
+	}
+}
+
 // readsTheBeginning keeps what it is asked and answers it.
 type readsTheBeginning struct{ asked string }
 

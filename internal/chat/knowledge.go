@@ -108,13 +108,17 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 		return a.search(ctx, a.turn.Condensed)
 	}
 	topic := bounded(a.topic())
-	how := refersBack(a.turn.Query)
-	if topic == "" || how == standsAlone {
-		return a.search(ctx, a.turn.Query)
+	if turn := turnsTo.FindString(a.turn.Query); topic != "" && len(turn) < len(a.turn.Query) {
+		a.turn.Condensed = a.turn.Query[len(turn):]
 	}
-	folded := withoutCodes(topic, a.turn.Query) + "\n" + a.turn.Query
+	query := a.turn.Condensed
+	how := refersBack(query)
+	if topic == "" || how == standsAlone {
+		return a.search(ctx, query)
+	}
+	folded := withoutCodes(topic, query) + "\n" + query
 	if how == mayRefer {
-		alone, err := a.search(ctx, a.turn.Query)
+		alone, err := a.search(ctx, query)
 		if err != nil || !alone.Abstain {
 			return alone, err
 		}
@@ -129,7 +133,7 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 		return both, nil
 	}
 	before := a.turn.Condensed
-	about, err := a.searchFolded(ctx, thing+"\n"+a.turn.Query, how)
+	about, err := a.searchFolded(ctx, thing+"\n"+query, how)
 	if err != nil || !about.Abstain {
 		return about, err
 	}

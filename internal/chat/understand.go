@@ -154,6 +154,9 @@ var (
 	refersEn = lazily(`^(and|but|so|then|or|what about|how about|what if|also|why not|same|else|anything else|which one)\b|\b(it|its|they|them|their|that|those|this one|that one|these|the former|the latter|the same)\b`)
 )
 
+// turnsTo is how a message goes on to something else, which it names.
+var turnsTo = lazily(`^(?i:另外|还有|对了|顺便问一下|顺便问下|再问一下|by the way|also|one more thing|another question)[,，:：]\s*`)
+
 // Lengths up to which a question may leave its topic out.
 const (
 	shortRunesZh = 8
