@@ -178,26 +178,35 @@ func newDueTenants() *dueTenants {
 	return &dueTenants{at: map[kb.TenantID]time.Time{}, fails: map[kb.TenantID]int{}, wake: make(chan struct{}, 1)}
 }
 
-// wake has a tenant's vectors looked at soon, or when a failed try is repeated.
-// It never blocks.
+// wake has a tenant's vectors looked at soon: within wakeWithin where a failed
+// try is to be repeated, for what failed may be well again. It never blocks.
 func (v vectors) wake(id kb.TenantID) {
 	if !v.on() {
 		return
 	}
 	d := v.due
 	d.mu.Lock()
-	_, waits := d.at[id]
-	if !waits {
-		d.at[id] = time.Now()
+	at, waits := d.at[id]
+	due := time.Now()
+	if waits {
+		due = due.Add(wakeWithin)
+	}
+	sooner := !waits || due.Before(at)
+	if sooner {
+		d.at[id] = due
 	}
 	d.mu.Unlock()
-	if !waits {
+	if sooner {
 		select {
 		case d.wake <- struct{}{}:
 		default:
 		}
 	}
 }
+
+// wakeWithin is much beside a failed call, so that who writes all the time does
+// not ask a service that is down all the time.
+const wakeWithin = 10 * time.Second
 
 // next takes the tenant that is due first. Without one that is due now it says
 // how long to wait.

@@ -123,7 +123,8 @@ type view struct {
 func (v *view) apply(f *commitlog.File, st commitlog.State, info commitlog.FileInfo) (*view, *source, []page) {
 	src := &source{info: info}
 	if f.Raw != nil {
-		src.raw.Store(&f.Raw)
+		raw := f.Raw // alone: a pointer into f would keep all of it
+		src.raw.Store(&raw)
 		src.info.Size = int64(len(f.Raw))
 	}
 	pages := make([]page, len(f.Frames))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/lexical"
@@ -261,7 +262,31 @@ func (t *Trace) scoreSentences() {
 	for i := range t.sentences {
 		s := &t.sentences[i]
 		s.score = dot(w, s.x[:])
+		if t.echoes(i) {
+			s.score -= echo
+		}
 	}
+}
+
+// echo is taken off the score of a sentence that is the question itself, as
+// lists of questions and examples have it: more than any two scores differ by.
+const echo = 100
+
+func (t *Trace) echoes(i int) bool {
+	const marks = 16 // bytes of punctuation and blanks by which the two may differ
+	text, ask := t.textOf(i), t.question.ask
+	if n := len(text) - len(ask); n < -marks || n > marks {
+		return false
+	}
+	words := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if unicode.IsLetter(r) || unicode.IsNumber(r) {
+				return r
+			}
+			return -1
+		}, s)
+	}
+	return words(lexical.Fold(text)) == words(ask)
 }
 
 func dot(w, x []float32) float32 {

@@ -313,6 +313,21 @@ func TestTheLanguageOfTheQuestionComesFirst(t *testing.T) {
 	}
 }
 
+func TestTheQuestionIsNotItsAnswer(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	for i, text := range []string{"常见问题：\n退款多久到账？\n三个工作日内原路返回到您付款的账户。", "Try a question such as this one:\nWhat is the capital of France?"} {
+		s.add(t, kb.Chunk{ID: kb.ChunkID(i + 1), Document: kb.DocumentID(fmt.Sprint("d", i)), Title: "Help", Text: text, End: len(text)})
+	}
+	r := retrieve.New(s, retrieve.Config{})
+	if _, got := first(t, r, "退款多久到账"); !strings.Contains(got, "三个工作日") {
+		t.Errorf("quotes %q, want what follows the question", got)
+	}
+	if res, got := first(t, r, "What is the capital of France?"); res.Answers() {
+		t.Errorf("answered with %q, the question itself", got)
+	}
+}
+
 // TestConcurrentQuestions asks while segments come and chunks die, with a cache
 // too small for anything to stay; the race detector and the texts judge.
 func TestConcurrentQuestions(t *testing.T) {

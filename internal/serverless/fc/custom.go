@@ -81,6 +81,7 @@ func (a *Adapter) Handler() http.Handler {
 		r.RemoteAddr = remote
 		switch {
 		case err != nil:
+			a.cfg.Log.WarnContext(ctx, "http event refused", "err", err.Error(), "kind", inv.Kind, "trace_id", inv.RequestID)
 			function.ErrorOf(ctx, err).WriteTo(w)
 		case control == controlInvoke && r.Method == http.MethodPost:
 			a.control(w, r, "Invoke", a.invoke)
