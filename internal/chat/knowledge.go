@@ -127,18 +127,37 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 	if err != nil || !both.Abstain {
 		return both, err
 	}
-	// "那价格呢" after "音箱保修多久" asks for nothing about the warranty.
-	thing := a.thing(topic)
-	if thing == "" || thing == topic {
-		return both, nil
-	}
 	before := a.turn.Condensed
-	about, err := a.searchFolded(ctx, thing+"\n"+query, how)
-	if err != nil || !about.Abstain {
-		return about, err
+	// "那价格呢" after "音箱保修多久" asks for nothing about the warranty.
+	if thing := a.thing(topic); thing != "" && thing != topic {
+		about, err := a.searchFolded(ctx, thing+"\n"+query, how)
+		if err != nil || !about.Abstain {
+			return about, err
+		}
+	}
+	// "那能开发票吗" after that asks for nothing about the speaker.
+	if how == refers && newStatement(query).named() >= ownTopic {
+		alone, err := a.search(ctx, query)
+		if err != nil || !alone.Abstain && headed(alone, query) {
+			return alone, err
+		}
 	}
 	a.turn.Condensed = before
 	return both, nil
+}
+
+// ownTopic is how many words and pairs of Han characters a question has at
+// least that brings a topic of its own: 那价格呢 has one, 那能开发票吗 three.
+const ownTopic = 3
+
+// headed reports whether what was found stands under a title or a heading with
+// a word of the question: it is what the question is about, and no aside.
+func headed(found kb.Found, query string) bool {
+	if len(found.Quotes) == 0 {
+		return false
+	}
+	p := found.Passages[found.Quotes[0].Passage]
+	return newStatement(query).names(p.Title, p.Heading)
 }
 
 // topicBytes bounds what a follow-up is searched for beside itself: a search

@@ -82,13 +82,16 @@ func (s *statement) names(texts ...string) bool {
 }
 
 // wordless reports a statement that names nothing: "and why?"
-func (s *statement) wordless() bool {
+func (s *statement) wordless() bool { return s.named() == 0 }
+
+// named is how many words and pairs of Han characters the statement has.
+func (s *statement) named() (n int) {
 	for _, t := range s.terms {
 		if t.IDF >= 1 {
-			return false
+			n++
 		}
 	}
-	return true
+	return n
 }
 
 func (s *statement) share(seen []bool) float64 {

@@ -175,8 +175,8 @@ func TestInitBudget(t *testing.T) {
 		env := maps.Clone(w.env)
 		env["GODEBUG"] = "inittrace=1"
 		target := emulator.ColdTarget{Name: name, Binary: filepath.Join(w.bin, name), On: "rest", Path: "/health/live", Env: env}
-		if name == "ingest" || name == "backup" {
-			target.On, target.Body = "event", `{"qa":"sweep"}`
+		if task := map[string]string{"ingest": "sweep", "backup": "backup"}[name]; task != "" {
+			target.On, target.Body = "event", `{"qa":"`+task+`"}`
 		}
 		run, err := target.Run(t.Context())
 		if err != nil {
