@@ -270,8 +270,12 @@ func TestManyStreamsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if _, peak := s.InFlight(llmtest.Chat); peak != streams {
+	// The server may count more: it hears later than the client that one left.
+	if _, peak := s.InFlight(llmtest.Chat); peak < streams {
 		t.Errorf("at most %d at once, want %d", peak, streams)
+	}
+	if lim := c.chat.limiter(DefaultChatModel); lim.used != 0 {
+		t.Errorf("%d places still taken", lim.used)
 	}
 	settled(t, c, base)
 }
