@@ -149,6 +149,7 @@ type answer struct {
 	intent  intent
 	inquiry inquiry // of route order
 	found   kb.Found
+	strange bool   // the question has a code that nothing found has
 	opening string // said before the answer itself: nobody came
 	spent   sync.Mutex
 	usage   kb.Usage        // of models so far; guarded by spent

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/lexical"
 )
 
 // retrieve finds passages for the question.
@@ -18,6 +19,7 @@ func (a *answer) retrieve(ctx context.Context) (err error) {
 	a.found, err = a.find(ctx)
 	a.degrade(a.found.Degraded...)
 	if err == nil {
+		a.strange = a.asksForWhatIsNot()
 		a.anchor()
 	}
 	return err
@@ -35,23 +37,26 @@ func (a *answer) degrade(modes ...string) {
 // abstains reports whether the knowledge base does not hold the answer, as far
 // as retrieval alone can tell.
 func (a *answer) abstains() bool {
-	return a.found.Abstain || len(a.found.Quotes) == 0 || a.asksForWhatIsNot() || a.found.Answerable < a.engine.cfg.ScoreThreshold
+	return a.found.Abstain || len(a.found.Quotes) == 0 || a.strange || a.found.Answerable < a.engine.cfg.ScoreThreshold
 }
 
 // asksForWhatIsNot reports a code or a model number in the question (E03,
 // XM-300) that no passage has: what they say is about others.
 func (a *answer) asksForWhatIsNot() bool {
-	var known *values
-	for _, w := range identifier.FindAllString(a.turn.Query, -1) {
-		if known == nil {
-			texts := make([]string, 0, 4*len(a.found.Passages))
-			for _, p := range a.found.Passages {
-				texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
+	return slices.ContainsFunc(identifier.FindAllString(a.turn.Query, -1), func(code string) bool {
+		return !a.foundHas(code)
+	})
+}
+
+// foundHas reports whether a passage has the code. Most texts do not have even
+// its characters, and are not read for literals.
+func (a *answer) foundHas(code string) bool {
+	bare := squeeze(trimmed(lexical.Fold(code)))
+	for _, p := range a.found.Passages {
+		for _, t := range [...]string{p.Title, p.Heading, p.Prefix, p.Text} {
+			if strings.Contains(squeeze(lexical.Fold(t)), bare) && newValues(t).has(code) {
+				return true
 			}
-			known = newValues(texts...)
-		}
-		if !known.has(w) {
-			return true
 		}
 	}
 	return false
@@ -91,7 +96,7 @@ const related = 0.08
 // abstainWithQuotes says that the knowledge base does not answer this, and
 // shows what may be related, if anything may.
 func (a *answer) abstainWithQuotes() error {
-	if len(a.found.Quotes) == 0 || a.found.Answerable < related || a.asksForWhatIsNot() || !a.touches() {
+	if len(a.found.Quotes) == 0 || a.found.Answerable < related || a.strange || !a.touches() {
 		return a.abstain()
 	}
 	a.turn.Metadata.Abstained, a.turn.Metadata.Offer, a.turn.Metadata.Quoted = true, kb.Handoff, true

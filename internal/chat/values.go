@@ -36,16 +36,19 @@ func newValues(texts ...string) *values {
 	return v
 }
 
-// forms is a word as it stands, without what sentences put around it, and its
+// forms is a word, trimmed, and its
 // numbers: "24个月" states 24, "3-5" states both ends.
 func forms(w string) []string {
-	w = strings.Trim(w, ".,:;/?#&=+~-%")
+	w = trimmed(w)
 	out := []string{w, number(w)}
 	for _, n := range numbers.FindAllString(w, -1) {
 		out = append(out, number(n))
 	}
 	return out
 }
+
+// trimmed is a word without what sentences put around it.
+func trimmed(w string) string { return strings.Trim(w, ".,:;/?#&=+~-%") }
 
 var numbers = lazily(`[0-9]+(?:[.,][0-9]+)*`)
 
@@ -60,7 +63,7 @@ func number(s string) string {
 
 // has reports whether the texts state this literal.
 func (v *values) has(word string) bool {
-	w := strings.Trim(lexical.Fold(word), ".,:;/?#&=+~-%")
+	w := trimmed(lexical.Fold(word))
 	if w == "" || v.words[w] || v.words[number(w)] {
 		return true
 	}

@@ -51,7 +51,20 @@ func (c *collector) word(string, int, int) {}
 // Find appends the occurrences in text, in order of their ends, to out.
 func (m *Matcher) Find(text string, out []Match) []Match {
 	m.out = out
-	scan(text, m)
+	var at place
+	for at.i < len(text) { // as scan does, without a call for most of Chinese
+		if i := at.i; i+2 < len(text) {
+			if r := hanOf(text[i], text[i+1], text[i+2]); r != 0 {
+				r = foldHan(r)
+				if m.hans[r>>6&63]&(1<<(r&63)) != 0 {
+					m.han(r, at.prev, at.prevStart, i, i+3)
+				}
+				at = place{i + 3, r, i}
+				continue
+			}
+		}
+		at = at.step(text, m)
+	}
 	out, m.out = m.out, nil
 	return out
 }

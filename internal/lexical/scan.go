@@ -42,48 +42,59 @@ var asciiClass = [128]uint8{
 
 // scan cuts text into tokens. It never fails: broken UTF-8 separates.
 func scan(text string, s sink) {
-	var prev rune
-	prevStart := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c < utf8.RuneSelf {
-			if k := asciiClass[c]; k == clsLetter || k == clsDigit || c == '_' {
-				i = scanWord(text, i, s)
-			} else {
-				i++
-			}
-			prev = 0
-			continue
-		}
-		if c >= 0xE4 && c <= 0xE9 && i+2 < len(text) { // most of Chinese, decoded here
-			if b1, b2 := text[i+1], text[i+2]; b1&b2&0xC0 == 0x80 && (b1|b2)&0x40 == 0 {
-				if r := rune(c&0xF)<<12 | rune(b1&0x3F)<<6 | rune(b2&0x3F); r >= 0x4E00 {
-					r = foldHan(r)
-					s.han(r, prev, prevStart, i, i+3)
-					prev, prevStart = r, i
-					i += 3
-					continue
-				}
+	var at place
+	for at.i < len(text) {
+		if i := at.i; i+2 < len(text) {
+			if r := hanOf(text[i], text[i+1], text[i+2]); r != 0 {
+				r = foldHan(r)
+				s.han(r, at.prev, at.prevStart, i, i+3)
+				at = place{i + 3, r, i}
+				continue
 			}
 		}
-		r, n := utf8.DecodeRuneInString(text[i:])
-		if r >= 0xF900 && r <= 0xFAFF { // compatibility ideographs
-			r, _ = utf8.DecodeRuneInString(norm.NFKC.String(text[i : i+n]))
-		}
-		if isCJK(r) {
-			r = foldHan(r)
-			s.han(r, prev, prevStart, i, i+n)
-			prev, prevStart = r, i
-			i += n
-			continue
-		}
-		prev = 0
-		if isWordRune(r) {
-			i = scanWord(text, i, s)
-			continue
-		}
-		i += n
+		at = at.step(text, s)
 	}
+}
+
+// place is where a scan is, and the rune before if it belongs to the same run.
+type place struct {
+	i         int
+	prev      rune
+	prevStart int
+}
+
+// step passes over what stands at a place.
+func (p place) step(text string, s sink) place {
+	i := p.i
+	if c := text[i]; c < utf8.RuneSelf {
+		if k := asciiClass[c]; k == clsLetter || k == clsDigit || c == '_' {
+			return place{i: scanWord(text, i, s)}
+		}
+		return place{i: i + 1}
+	}
+	r, n := utf8.DecodeRuneInString(text[i:])
+	if r >= 0xF900 && r <= 0xFAFF { // compatibility ideographs
+		r, _ = utf8.DecodeRuneInString(norm.NFKC.String(text[i : i+n]))
+	}
+	if isCJK(r) {
+		r = foldHan(r)
+		s.han(r, p.prev, p.prevStart, i, i+n)
+		return place{i + n, r, i}
+	}
+	if isWordRune(r) {
+		return place{i: scanWord(text, i, s)}
+	}
+	return place{i: i + n}
+}
+
+// hanOf decodes the three bytes of a Han character from U+4E00 on, which is most
+// of Chinese; 0 if they are none.
+func hanOf(b0, b1, b2 byte) rune {
+	r := rune(b0&0xF)<<12 | rune(b1&0x3F)<<6 | rune(b2&0x3F)
+	if b0 < 0xE4 || b0 > 0xE9 || r < 0x4E00 || b1&b2&0xC0 != 0x80 || (b1|b2)&0x40 != 0 {
+		return 0
+	}
+	return r
 }
 
 // isWordRune reports letters and digits beyond ASCII of scripts with spaces.

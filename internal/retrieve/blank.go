@@ -12,6 +12,7 @@ import (
 type line struct {
 	left, right []rune // of the question, see sides
 	runes       []rune
+	text        string  // the same
 	offs        []int32 // rune → byte, and one more for the end
 	opts        []found
 }
@@ -23,6 +24,7 @@ func (l *line) read(text string) {
 		l.offs = append(l.offs, int32(i))
 	}
 	l.offs = append(l.offs, int32(len(text)))
+	l.text = string(l.runes)
 }
 
 // answers fills the features about what in the sentence could be the answer.
@@ -169,23 +171,41 @@ func (q *question) options(runes []rune, to []found) []found {
 			}
 			foreign = 0
 		}
-		ends := prev >= 0x4E00 && !isPunct(prev) // a word of two characters, maybe
 		switch {
 		case q.kind == Person && isName(runes[i:]) && q.fresh(runes, i, i+2):
 			to = append(to, found{i, i + 3, 0.7})
-		case q.kind == Place && ends && strings.ContainsRune("省市县区镇村州国岛山路街港洲河湖湾城乡站", r) && q.fresh(runes, i-1, i+1):
+		case q.kind == Place && endsPlace(r) && wordBefore(prev) && q.fresh(runes, i-1, i+1):
 			to = append(to, found{max(0, i-2), i + 1, 1})
 		case q.kind == Reason && (r == '因' || prev == '由' && r == '于' || prev == '为' && r == '了' || prev == '导' && r == '致'):
 			to = append(to, found{max(0, i-1), i + 1, 1})
 		}
-		if r == noun && ends && !q.focus.ahead && q.fresh(runes, i-1, i+1) {
+		if r == noun && wordBefore(prev) && !q.focus.ahead && q.fresh(runes, i-1, i+1) {
 			to = append(to, found{max(0, i-2), i + 1, 1})
 		}
-		if (q.kind == Thing || q.kind == List || q.kind == Other) && strings.ContainsRune("《「“『\"", r) && q.fresh(runes, i+1, i+3) {
+		if (q.kind == Thing || q.kind == List || q.kind == Other) && opensQuote(r) && q.fresh(runes, i+1, i+3) {
 			to = append(to, found{i, i + 3, 0.6})
 		}
 	}
 	return to
+}
+
+// wordBefore reports a character that may be the first of a word of two.
+func wordBefore(prev rune) bool { return prev >= 0x4E00 && !isPunct(prev) }
+
+func endsPlace(r rune) bool {
+	switch r {
+	case '省', '市', '县', '区', '镇', '村', '州', '国', '岛', '山', '路', '街', '港', '洲', '河', '湖', '湾', '城', '乡', '站':
+		return true
+	}
+	return false
+}
+
+func opensQuote(r rune) bool {
+	switch r {
+	case '《', '「', '“', '『', '"':
+		return true
+	}
+	return false
 }
 
 // numbers lists the numerals of a sentence that could be a time or a quantity,

@@ -1,6 +1,7 @@
 package retrieve
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -206,9 +207,15 @@ func (c *cues) english(s string) {
 // newNoun reports whether a character of noun ends a word that the question
 // does not have: asked 什么制度, the answer is 联邦制.
 func newNoun(runes []rune, noun, question string) bool {
+	var room [8]rune
+	ends := room[:0]
+	for _, r := range noun {
+		if r >= 0x2E80 {
+			ends = append(ends, r)
+		}
+	}
 	for i := 1; i < len(runes); i++ {
-		if runes[i] >= 0x2E80 && runes[i-1] >= 0x2E80 && !isPunct(runes[i-1]) && strings.ContainsRune(noun, runes[i]) &&
-			!strings.Contains(question, string(runes[i-1:i+1])) {
+		if slices.Contains(ends, runes[i]) && runes[i-1] >= 0x2E80 && !isPunct(runes[i-1]) && !strings.Contains(question, string(runes[i-1:i+1])) {
 			return true
 		}
 	}
@@ -216,7 +223,11 @@ func newNoun(runes []rune, noun, question string) bool {
 }
 
 func isPunct(r rune) bool {
-	return r >= 0x3000 && r <= 0x3020 || r >= 0xFF00 || strings.ContainsRune("的了是在和与为有", r)
+	switch r {
+	case '的', '了', '是', '在', '和', '与', '为', '有':
+		return true
+	}
+	return r >= 0x3000 && r <= 0x3020 || r >= 0xFF00
 }
 
 // unitAfterNumber reports a numeral directly before the first rune of unit.

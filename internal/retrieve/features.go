@@ -185,7 +185,11 @@ func share(part, of float32) float32 {
 
 // candidates cuts the passages into sentences and fills their features.
 func (q *question) candidates(ps []passage, g weigher, us []unit) []sentence {
-	var out []sentence
+	n := 0
+	for i := range ps {
+		n += len(ps[i].spans)
+	}
+	out := make([]sentence, 0, n)
 	for i := range ps {
 		p := &ps[i]
 		p.from = len(out)
@@ -217,7 +221,7 @@ func (q *question) candidates(ps []passage, g weigher, us []unit) []sentence {
 	for i := range out {
 		s, p := &out[i], &ps[out[i].passage]
 		l.read(p.chunk.Text[s.Start:s.End])
-		q.fill(s, p, out, i, g, l.runes)
+		q.fill(s, p, out, i, g, &l)
 		q.answers(s, p, g, &l)
 		q.surrounding(s, p, out, i, g, us)
 		s.x[fFused] = share(p.score, ps[0].score)
@@ -261,8 +265,8 @@ func localWeights(all []sentence, w []float32) []float32 {
 	return local
 }
 
-func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weigher, runes []rune) {
-	x := &s.x
+func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weigher, l *line) {
+	x, runes := &s.x, l.runes
 	cover := share(sum(g.w, s.terms), g.total)
 	x[fCover] = cover
 	x[fNear] = share(sum(g.near, s.terms), g.nearby)
@@ -291,24 +295,24 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fPairs] = share(g.pairs(own), g.total)
 	x[fClause] = share(bestClause(p.chunk.Text, s.Span, own, g.w), g.total)
 	if !q.asked.empty() {
-		s.related = q.asked.in(string(runes))
+		s.related = q.asked.in(l.text)
 		x[fRelated] = float32(s.related.count()) / float32(q.asked.count())
 		x[fAllRelated] = flag(s.related == q.asked)
 	}
 	starts := len(own) > 0 && int(own[0].Start)-s.Start <= 6
 	x[fStart] = flag(starts)
 	if q.define {
-		x[fDefines] = flag(starts && says(string(runes)))
+		x[fDefines] = flag(starts && says(l.text))
 		x[fDefHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
 	}
 	x[fShort] = flag(len(runes) < 8)
 	x[fHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
 	x[fNew] = novelty(p, s, len(runes))
 	x[fDense] = cover / (0.5 + float32(len(runes))/80)
-	s.cues = q.clauses(p, s, own, g, runes)
+	s.cues = q.clauses(p, s, own, g, l)
 	c := s.cues
 	if q.kind == Place {
-		x[fLocated] = flag(located(string(runes)))
+		x[fLocated] = flag(located(l.text))
 	}
 	if p.chunk.Ordinal == 0 && i == p.from {
 		x[fProfile] = flag(q.profile)
@@ -341,8 +345,9 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 
 // clauses reads the cues of a sentence clause by clause and fills the features
 // that want the answer and what is asked in the same one.
-func (q *question) clauses(p *passage, s *sentence, ms []lexical.Match, g weigher, runes []rune) cues {
+func (q *question) clauses(p *passage, s *sentence, ms []lexical.Match, g weigher, l *line) cues {
 	var all cues
+	runes := l.runes
 	text := p.chunk.Text[s.Start:s.End]
 	from, r, at := 0, 0, 0 // first rune of the clause, this rune, next match
 	flush := func(to, end int) {
@@ -371,7 +376,7 @@ func (q *question) clauses(p *passage, s *sentence, ms []lexical.Match, g weighe
 	}
 	flush(r, len(text))
 	if hasLatin(runes) {
-		all.english(string(runes))
+		all.english(l.text)
 	}
 	return all
 }

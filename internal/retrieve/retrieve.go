@@ -224,16 +224,22 @@ func (r *Retriever) first(ctx context.Context, t *Trace, text string, k int) err
 func (t *Trace) look(chunks []kb.Chunk, hits map[kb.ChunkID]hit) {
 	m := lexical.NewMatcher(t.stats.Terms)
 	seen := make(map[string]bool, len(chunks))
-	t.passages = t.passages[:0]
+	found := make([]lexical.Match, 0, 64*len(chunks)) // of all passages
+	in := func(text string) []lexical.Match {
+		from := len(found)
+		found = m.Find(text, found)
+		return found[from:len(found):len(found)]
+	}
+	t.passages = make([]passage, 0, len(chunks))
 	for _, c := range chunks {
 		if seen[c.Text] {
 			continue // the same text in two documents: the better hit stands for both
 		}
 		seen[c.Text] = true
 		h := hits[c.ID]
-		p := passage{chunk: c, bm25: h.bm25, cosine: h.cosine, fused: h.score, matches: m.Find(c.Text, nil)}
+		p := passage{chunk: c, bm25: h.bm25, cosine: h.cosine, fused: h.score, matches: in(c.Text)}
 		p.text = termSet(p.matches)
-		p.title = termSet(m.Find(c.Title, nil)) | termSet(m.Find(c.Heading, nil)) | termSet(m.Find(c.Prefix, nil))
+		p.title = termSet(in(c.Title)) | termSet(in(c.Heading)) | termSet(in(c.Prefix))
 		t.passages = append(t.passages, p)
 	}
 }

@@ -114,11 +114,11 @@ func (r *Retriever) segment(ctx context.Context, seg kb.Segment) (*lexical.Segme
 // chunksOf returns the live chunks of ids in their order, from memory where
 // possible. Chunks that are gone are left out.
 func (r *Retriever) chunksOf(ctx context.Context, ids []kb.ChunkID) ([]kb.Chunk, error) {
-	got := make(map[kb.ChunkID]kb.Chunk, len(ids))
+	out := make([]kb.Chunk, len(ids))
 	var missing []kb.ChunkID
 	c := &r.cache
 	c.mu.Lock()
-	for _, id := range ids {
+	for i, id := range ids {
 		ch, ok := c.chunks[id]
 		if !ok {
 			if ch, ok = c.older[id]; ok {
@@ -126,31 +126,28 @@ func (r *Retriever) chunksOf(ctx context.Context, ids []kb.ChunkID) ([]kb.Chunk,
 			}
 		}
 		if ok {
-			got[id] = ch
+			out[i] = ch
 		} else {
 			missing = append(missing, id)
 		}
 	}
 	c.mu.Unlock()
-	if len(missing) > 0 {
-		read, err := r.store.LiveChunks(ctx, missing)
-		if err != nil {
-			return nil, err
-		}
-		c.mu.Lock()
-		for _, ch := range read {
-			got[ch.ID] = ch
+	if len(missing) == 0 {
+		return out, nil
+	}
+	read, err := r.store.LiveChunks(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range read {
+		if i := slices.Index(ids, ch.ID); i >= 0 {
+			out[i] = ch
 			c.keep(ch)
 		}
-		c.mu.Unlock()
 	}
-	out := make([]kb.Chunk, 0, len(ids))
-	for _, id := range ids {
-		if ch, ok := got[id]; ok {
-			out = append(out, ch)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(out, func(ch kb.Chunk) bool { return ch.ID == 0 }), nil
 }
 
 // keep remembers a chunk; c.mu is held.
