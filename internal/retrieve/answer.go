@@ -218,12 +218,13 @@ const unknownPairs = 0.5
 func (t *Trace) lacks(x *[signals]float32, best *sentence) {
 	us := t.units
 	p := &t.passages[best.passage]
-	head := lexical.Fold(p.chunk.Title + "\n" + p.chunk.Heading + "\n" + p.chunk.Prefix)
-	own := lexical.Fold(p.chunk.Text[best.Start:best.End])
-	asked := t.question.asked
+	own := p.chunk.Text[best.Start:best.End]
 	index := t.index
-	relBest := asked.in(head + "\n" + own)
-	relAll := asked.in(head + "\n" + lexical.Fold(p.chunk.Text))
+	var relBest, relAll relationSet
+	if asked := t.question.asked; !asked.empty() {
+		head := p.chunk.Title + "\n" + p.chunk.Heading + "\n" + p.chunk.Prefix + "\n"
+		relBest, relAll = asked.in(lexical.Fold(head+own)), asked.in(lexical.Fold(head+p.chunk.Text))
+	}
 	x[sLackBest], x[sRunBest] = lack(us, best.terms|p.title, relBest)
 	x[sLackAround], _ = lack(us, best.terms|p.title|t.around(best), relBest)
 	x[sLackPassage], x[sRunPassage] = lack(us, p.text|p.title, relAll)
@@ -240,7 +241,7 @@ func (t *Trace) lacks(x *[signals]float32, best *sentence) {
 		x[sHowAbsent] = unknown
 	}
 	if asksPrice(t.question.ask) {
-		x[sPrice] = flag(hasPrice(own)) - 0.5
+		x[sPrice] = flag(hasPrice(lexical.Fold(own))) - 0.5
 		x[sPriceLack] = x[sLackBest]
 	}
 	x[sSmall] = smallDocs / (smallDocs + float32(t.stats.Docs))

@@ -2,6 +2,7 @@ package retrieve
 
 import (
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/lexical"
@@ -280,12 +281,8 @@ func understand(q lexical.Query) question {
 		out.kind = k
 	}
 	out.asked = related(out.ask)
-	out.profile = !out.asked.empty() && out.asked.meets(related(profiled)) || out.kind == Place && strings.HasPrefix(q.Text[out.end:], "?")
+	out.profile = !out.asked.empty() && out.asked.meets(profiled()) || out.kind == Place && strings.HasPrefix(q.Text[out.end:], "?")
 	out.define = definition(out.ask)
-	out.near = make([]float32, len(q.Terms))
-	for i, t := range q.Terms {
-		out.near[i] = out.nearness(t.Key)
-	}
 	return out
 }
 
@@ -327,8 +324,10 @@ func unmeasured(text string, end int) string {
 	return behind
 }
 
-// profiled has a word of each relation that first sentences are about.
-const profiled = "出生 别名 职业 位于 属于 国籍 成立 性质 业务"
+// profiled are the relations that first sentences are about.
+var profiled = sync.OnceValue(func() relationSet {
+	return related("出生 别名 职业 位于 属于 国籍 成立 性质 业务")
+})
 
 // definition reports questions for what something or who somebody is.
 func definition(text string) bool {

@@ -121,9 +121,14 @@ func (r relationSet) meets(o relationSet) bool { return r[0]&o[0]|r[1]&o[1] != 0
 
 // related is the set of relations whose words occur in a folded text.
 func related(text string) (set relationSet) {
+	var has [256]bool // the bytes in it: most words have one that is not
+	for i := range len(text) {
+		has[text[i]] = true
+	}
 	for i, words := range relations {
 		for _, w := range words {
-			if len(w) > 3 && strings.Contains(text, w) { // a single character is too common to ask with
+			// A single character is too common to ask with.
+			if len(w) > 3 && has[w[0]] && has[w[1]] && has[w[2]] && strings.Contains(text, w) {
 				set.add(i)
 				break
 			}

@@ -90,7 +90,21 @@ func (t *Trace) rerank() {
 		// The rest is about words too: the vectors keep their part.
 		p.score -= t.dense * (p.score - p.x[pFused])
 	}
-	slices.SortStableFunc(t.passages, func(a, b passage) int { return cmp.Compare(b.score, a.score) })
+	t.sort()
+}
+
+// sort puts the best passages first; equal ones stay as they are.
+func (t *Trace) sort() {
+	order := make([]int, len(t.passages)) // a passage is large: each moves once
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(t.passages[b].score, t.passages[a].score) })
+	sorted := make([]passage, len(order))
+	for i, from := range order {
+		sorted[i] = t.passages[from]
+	}
+	t.passages = sorted
 }
 
 // window returns the largest weight of distinct terms within windowBytes.

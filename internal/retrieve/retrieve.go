@@ -284,6 +284,9 @@ func (t *Trace) echoes(i int) bool {
 	if n := len(text) - len(ask); n < -marks || n > marks {
 		return false
 	}
+	if firstLetter(text) != firstLetter(ask) {
+		return false
+	}
 	words := func(s string) string {
 		return strings.Map(func(r rune) rune {
 			if unicode.IsLetter(r) || unicode.IsNumber(r) {
@@ -293,6 +296,16 @@ func (t *Trace) echoes(i int) bool {
 		}, s)
 	}
 	return words(lexical.Fold(text)) == words(ask)
+}
+
+// firstLetter is the first letter or number of s, folded; 0 if there is none.
+func firstLetter(s string) rune {
+	for _, r := range s {
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
+			return lexical.FoldRune(r)
+		}
+	}
+	return 0
 }
 
 func dot(w, x []float32) float32 {
