@@ -269,8 +269,10 @@ func accumulateList(acc, norm []float32, list []byte, w float32) error {
 		doc += int(v>>1) + 1
 		tf := float32(1)
 		if v&1 != 0 {
-			more, n := binary.Uvarint(list[i:])
-			if n <= 0 || more > maxTF {
+			more, n := uint64(0), 1
+			if i < len(list) && list[i] < 0x80 {
+				more = uint64(list[i])
+			} else if more, n = binary.Uvarint(list[i:]); n <= 0 || more > maxTF {
 				return corrupt("a list")
 			}
 			tf, i = float32(more+2), i+n
