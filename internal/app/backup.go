@@ -65,6 +65,29 @@ func (a *App) backupEvery(ctx context.Context) error {
 	}
 }
 
+// verifyEvery is how soon a large database that was opened lazily begins to be
+// verified; a look at those that are open asks the store for nothing.
+const verifyEvery = time.Second
+
+// verifyOpen verifies what was opened lazily, until ctx ends. Damage is told by
+// the registry's alarm; what the store refuses is tried again, at most every
+// minute.
+func (a *App) verifyOpen(ctx context.Context) error {
+	wait := verifyEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = verifyEvery
+		if err := a.tenants.Hydrate(ctx); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "an open database could not be verified", "error", err)
+			wait = time.Minute
+		}
+	}
+}
+
 // forget drops what this process keeps of a tenant, so that the next request
 // opens it anew.
 func (a *App) forget(id kb.TenantID) {

@@ -53,6 +53,7 @@ func (a *App) Serve(ctx context.Context, ready func(ctx context.Context, url str
 		return nil
 	})
 	g.Go(func() error { return a.backupEvery(ctx) })
+	g.Go(func() error { return a.verifyOpen(ctx) })
 	g.Go(func() error { return ready(ctx, scheme+"://"+l.Addr().String()) })
 	g.Go(func() error {
 		<-ctx.Done()

@@ -108,6 +108,10 @@ func (d *Reader) take(n int, hashed []byte) {
 	d.off += int64(n)
 }
 
+// Pages returns where the pages stand that Next returned, and their checksums.
+// They are as the file says once Next returned io.EOF.
+func (d *Reader) Pages() ([]Frame, []ltx.Checksum) { return d.frames, d.sums }
+
 // Next reads the next page into data, which has PageSize bytes. io.EOF means
 // that the file ended and everything in it was verified.
 func (d *Reader) Next(data []byte) (Frame, error) {

@@ -69,6 +69,7 @@ type DB struct {
 	vfsName string
 	conns   atomic.Uint64
 	tidied  atomic.Uint64 // the last commit that was compacted on the way
+	suspect atomic.Bool   // damage was found: nothing is served before everything was verified
 	opened  atomic.Int64  // connections
 
 	mu     sync.Mutex
@@ -207,6 +208,9 @@ func (db *DB) load(ctx context.Context) error {
 		return err
 	}
 	im, err := newImage(db.log, db.cfg.Cache, db.cfg.Disk, ld)
+	if err == nil && db.suspect.Load() {
+		err = db.trust(ctx, im)
+	}
 	if err != nil {
 		return err
 	}
@@ -218,6 +222,29 @@ func (db *DB) load(ctx context.Context) error {
 	}
 	db.im = im
 	return nil
+}
+
+// trust verifies all of an image before anybody uses it.
+func (db *DB) trust(ctx context.Context, im *image) error {
+	done, err := im.hydrate(ctx)
+	if err == nil && !done {
+		err = ctx.Err()
+	}
+	if err != nil {
+		im.close()
+		return err
+	}
+	db.suspect.Store(false)
+	return nil
+}
+
+// distrust drops im, a page or file of which is damaged. A lazy image would be
+// loaded without anybody noticing.
+func (db *DB) distrust(im *image) {
+	if im.lazy {
+		db.suspect.Store(true)
+	}
+	db.drop(im)
 }
 
 func (db *DB) loadLog(ctx context.Context) (*commitlog.Loaded, error) {

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
@@ -156,12 +158,53 @@ func TestHydrationFindsWhatLazyReadsCouldNot(t *testing.T) {
 	if len(alarms) == 0 {
 		t.Error("no alarm")
 	}
+	// It is not loaded lazily again, as if nothing had been found.
+	if err := db.Read(t.Context(), func(*sqlite3.Conn) error { return nil }); reason(err) != ReasonCorrupt {
+		t.Errorf("reading after damage was found: %v, want reason corrupt", err)
+	}
 	damage(t, b, key, 2_000_000) // the operator repaired it
 	if done, err := db.Hydrate(t.Context()); !done || err != nil {
 		t.Errorf("hydrate after the repair: %t %v", done, err)
 	}
 	if got := read(t, db, "PRAGMA integrity_check"); got != "ok" {
 		t.Errorf("integrity_check = %s", got)
+	}
+}
+
+func TestAfterHydrationEveryReadIsVerified(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	importFile(t, b, bigDatabase(t, 4))
+	db := openDB(t, b, Config{WholeBytes: -1, Cache: NewCache(256 << 10)}) // most is read again
+	if db.Verified() {
+		t.Fatal("a database that was opened lazily claims to be verified")
+	}
+	if done, err := db.Hydrate(t.Context()); !done || err != nil || !db.Verified() {
+		t.Fatalf("hydrate: %t %v", done, err)
+	}
+	damage(t, b, db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 1, Max: 1}), 2_000_000) // inside some row's random bytes
+	err := db.Read(t.Context(), func(c *sqlite3.Conn) error {
+		return c.Exec("SELECT sum(length(hex(body))) FROM doc")
+	})
+	if reason(err) != ReasonCorrupt {
+		t.Errorf("reading a damaged page: %v, want reason corrupt", err)
+	}
+}
+
+func TestHydrationComparesWhatWasReadBefore(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	importFile(t, b, bigDatabase(t, 4))
+	db := openDB(t, b, Config{WholeBytes: -1})
+	key := db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 1, Max: 1})
+	damage(t, b, key, 2_000_000) // on the way only: what is stored is good
+	read(t, db, "SELECT sum(length(hex(body))) FROM doc")
+	damage(t, b, key, 2_000_000)
+	if done, err := db.Hydrate(t.Context()); done || reason(err) != ReasonCorrupt {
+		t.Errorf("hydrate: %t %v, want reason corrupt", done, err)
+	}
+	if done, err := db.Hydrate(t.Context()); !done || err != nil { // loaded anew
+		t.Errorf("hydrate again: %t %v", done, err)
 	}
 }
 

@@ -344,7 +344,7 @@ func (f *file) change() (c commitlog.Change, err error) {
 		if err != nil || b == nil {
 			return nil, c.Post, err
 		}
-		sum := v.pages.get(n).sum
+		sum := ltx.Checksum(v.pages.get(n).sum.Load())
 		if sum == 0 {
 			sum = commitlog.ChecksumPage(commitlog.Page{Pgno: n, Data: b[:]})
 		}

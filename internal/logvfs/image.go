@@ -21,7 +21,7 @@ type image struct {
 	cache *Cache
 	disk  *Disk // may be nil
 	head  commitlog.Head
-	lazy  bool // not every page was read, so the database checksum is unverified
+	lazy  bool // not every page was read at the open; see verified
 
 	mu       sync.Mutex
 	cur      *view
@@ -41,7 +41,7 @@ type flight struct {
 func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded) (*image, error) {
 	im := &image{log: log, cache: cache, disk: disk, head: ld.Head, boundary: ld.State.Boundary, flights: map[flight]chan struct{}{}, hyd: hydration{turn: make(chan struct{}, 1)}}
 	v := &view{}
-	var files, large []*source
+	var files []*source
 	var begun []*page
 	for _, s := range ld.Sources {
 		f := s.File
@@ -54,14 +54,12 @@ func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded
 		switch {
 		case s.File != nil:
 			files = append(files, src)
-		case len(pages) > 0:
-			large = append(large, src)
+		default:
 			begun = append(begun, decodeBegin(pages, s.Begin)...)
 		}
 	}
 	v.state = ld.State
 	im.cur, im.checked = v, time.Now().Round(0)
-	im.hyd.plan(im, large)
 	if !im.lazy {
 		if err := v.verify(); err != nil {
 			return nil, err
@@ -112,7 +110,7 @@ func (v *view) verify() error {
 		if p == nil {
 			return fmt.Errorf("page %d is in no file: %w", n, commitlog.ErrCorrupt)
 		}
-		sum = ltx.ChecksumFlag | (sum ^ p.sum)
+		sum = ltx.ChecksumFlag | (sum ^ ltx.Checksum(p.sum.Load()))
 	}
 	if sum != v.state.Checksum {
 		return fmt.Errorf("database checksum %s after commit %d, want %s: %w", sum, v.state.TXID, v.state.Checksum, commitlog.ErrCorrupt)
@@ -250,7 +248,7 @@ func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
 		}
 		// Its file expired, and maybe a late write took its name: a newer
 		// file has the same version.
-		_, bound, rerr := im.rebase(ctx)
+		bound, rerr := im.rebase(ctx)
 		if rerr != nil {
 			return nil, rerr
 		}
@@ -292,7 +290,9 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", loc.file.info, err)
 	}
-	p.buf.Store(b)
+	if err := p.keep(b); err != nil {
+		return nil, fmt.Errorf("%s: %w", loc.file.info, err)
+	}
 	got := []cached{p}
 	cur := im.current()
 	for pgno, at := p.pgno, loc.size; ; {
@@ -306,10 +306,12 @@ func (im *image) fetchWindow(ctx context.Context, p *page, loc *location) (*buff
 		}
 		if q.buf.Load() == nil {
 			qb, err := q.decode(raw[at : at+l.size])
+			if err == nil {
+				err = q.keep(qb)
+			}
 			if err != nil {
 				break // reported when it is needed
 			}
-			q.buf.Store(qb)
 			got = append(got, q)
 		}
 		pgno, at = q.pgno, at+l.size
@@ -333,7 +335,7 @@ func (p *page) decodeInto(data, frame []byte) error {
 	if err != nil {
 		return fmt.Errorf("page %d: %w", p.pgno, err)
 	}
-	if pgno != p.pgno || p.sum != 0 && p.sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: data}) {
+	if sum := ltx.Checksum(p.sum.Load()); pgno != p.pgno || sum != 0 && sum != commitlog.ChecksumPage(commitlog.Page{Pgno: pgno, Data: data}) {
 		return fmt.Errorf("page %d: is page %d or another version: %w", p.pgno, pgno, commitlog.ErrCorrupt)
 	}
 	return nil
@@ -341,24 +343,21 @@ func (p *page) decodeInto(data, frame []byte) error {
 
 // rebase finds the pages of the current view in files that exist now. A page
 // written at or before the end of a newer file that reaches no further than
-// this view is in that file unchanged. It returns the large files of the plan
-// and the boundary it was made with.
-func (im *image) rebase(ctx context.Context) (large []*source, b commitlog.Boundary, err error) {
+// this view is in that file unchanged. It returns the boundary that the plan
+// was made with.
+func (im *image) rebase(ctx context.Context) (b commitlog.Boundary, err error) {
 	const pagesOnly = 0
 	v := im.current()
 	ld, err := im.log.LoadAt(ctx, im.head, 0, pagesOnly)
 	var sealed *commitlog.SealedError
 	if err != nil && !errors.As(err, &sealed) {
-		return nil, b, err
+		return b, err
 	}
 	for _, s := range ld.Sources {
 		if s.Info.Max > v.state.TXID {
 			break
 		}
 		src := &source{info: s.Info}
-		if s.File == nil {
-			large = append(large, src)
-		}
 		locs := make([]location, len(s.Frames))
 		for i, fr := range s.Frames {
 			if p := v.pages.get(fr.Pgno); p != nil && p.ver <= s.Info.Max {
@@ -367,7 +366,7 @@ func (im *image) rebase(ctx context.Context) (large []*source, b commitlog.Bound
 			}
 		}
 	}
-	return large, ld.State.Boundary, nil
+	return ld.State.Boundary, nil
 }
 
 // close gives the image's memory back.

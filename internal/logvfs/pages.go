@@ -16,8 +16,8 @@ type buffer = [commitlog.PageSize]byte
 // memory and which file can be asked for it may change.
 type page struct {
 	pgno uint32
-	sum  ltx.Checksum // of number and content; 0 = unknown, because only an index was read
-	ver  ltx.TXID     // the last commit of the file that brought it: written at or before ver
+	sum  atomic.Uint64 // an ltx.Checksum of number and content; 0 = not yet known, because only an index was read
+	ver  ltx.TXID      // the last commit of the file that brought it: written at or before ver
 	loc  atomic.Pointer[location]
 	buf  atomic.Pointer[buffer]
 	place
@@ -134,7 +134,7 @@ func (v *view) apply(f *commitlog.File, st commitlog.State, info commitlog.FileI
 		locs[i] = location{src, fr.Off, fr.Size}
 		pages[i].pgno, pages[i].ver = fr.Pgno, src.info.Max
 		if f.Sums != nil {
-			pages[i].sum = f.Sums[i]
+			pages[i].sum.Store(uint64(f.Sums[i]))
 		}
 		pages[i].loc.Store(&locs[i])
 		changed[i] = &pages[i]

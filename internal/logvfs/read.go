@@ -42,7 +42,7 @@ func (db *DB) Read(ctx context.Context, fn func(*sqlite3.Conn) error) error {
 		case errors.Is(err, commitlog.ErrStale):
 			db.drop(im)
 		case errors.Is(err, commitlog.ErrCorrupt):
-			db.drop(im)
+			db.distrust(im)
 			return classify(db.alarm(err))
 		default:
 			return err
@@ -176,7 +176,7 @@ func (db *DB) salvage(im *image, err error) bool {
 		db.drop(im) // Load follows seals
 		return true
 	case errors.Is(err, commitlog.ErrFork), errors.Is(err, commitlog.ErrCorrupt):
-		db.drop(im) // reported; the next load may find the store repaired
+		db.distrust(im) // reported; the next load may find the store repaired
 	}
 	return false
 }
@@ -190,9 +190,22 @@ func (db *DB) Hydrate(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	done, err = im.hydrate(ctx)
-	if errors.Is(err, commitlog.ErrCorrupt) {
-		db.drop(im)
+	switch {
+	case errors.Is(err, commitlog.ErrCorrupt):
+		db.distrust(im)
 		err = db.alarm(err)
+	case errors.Is(err, commitlog.ErrStale):
+		db.drop(im)
 	}
 	return done, classify(err)
+}
+
+// Verified reports whether every page that Read returns is compared with a
+// checksum. It is not so of a large database that was opened and not hydrated;
+// one that is not loaded reads nothing.
+func (db *DB) Verified() bool {
+	db.mu.Lock()
+	im := db.im
+	db.mu.Unlock()
+	return im == nil || im.verified()
 }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -160,10 +161,11 @@ func (r *Registry) open(ctx context.Context, e *entry, create bool) {
 		layout = commitlog.Folder
 	}
 	cfg := logvfs.Config{
-		Log:     commitlog.Config{Layout: layout, OnAlarm: r.cfg.Alarm},
-		Cache:   r.cache,
-		OnEvent: r.cfg.Event,
-		OnClose: func(c *sqlite3.Conn) { e.conns.Delete(c) },
+		WholeBytes: r.cfg.wholeBytes,
+		Log:        commitlog.Config{Layout: layout, OnAlarm: r.cfg.Alarm},
+		Cache:      r.cache,
+		OnEvent:    r.cfg.Event,
+		OnClose:    func(c *sqlite3.Conn) { e.conns.Delete(c) },
 	}
 	e.db, e.err = logvfs.Open(ctx, r.cfg.Bucket, prefix(e.id), cfg)
 	if create && (errors.Is(e.err, commitlog.ErrNoTenant) || errors.Is(e.err, commitlog.ErrDeleted)) {
@@ -210,6 +212,42 @@ func (r *Registry) release(e *entry) {
 	}
 	for _, v := range closing {
 		v.db.Close()
+	}
+}
+
+// Hydrate verifies the large databases that are open and were read lazily, one
+// after the other, until ctx ends. It asks the store for nothing else: what is
+// verified, small or closed costs a look. What it finds is told to Config.Alarm;
+// the error is the store's.
+func (r *Registry) Hydrate(ctx context.Context) error {
+	r.mu.Lock()
+	var lazy []*entry
+	for _, e := range r.entries {
+		if e.opened() && !e.gone && !e.db.Verified() {
+			e.refs++
+			lazy = append(lazy, e)
+		}
+	}
+	r.mu.Unlock()
+	var errs []error
+	for _, e := range lazy {
+		if _, err := e.db.Hydrate(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("hydrate tenant %s: %w", e.id, err))
+		}
+		r.giveBack(e)
+	}
+	return errors.Join(errs...)
+}
+
+// giveBack is release of what was not used by anybody: it does not count as
+// used now.
+func (r *Registry) giveBack(e *entry) {
+	r.mu.Lock()
+	e.refs--
+	last := e.gone && e.refs == 0
+	r.mu.Unlock()
+	if last {
+		e.db.Close()
 	}
 }
 

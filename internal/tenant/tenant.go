@@ -50,6 +50,8 @@ type Config struct {
 	// RunTwice runs every Commit function twice and discards the first run: a
 	// function with side effects shows itself. For tests.
 	RunTwice bool
+
+	wholeBytes int64 // as in logvfs.Config; tests set it
 }
 
 // Handle is one tenant. It stays good for the life of the registry, also when
