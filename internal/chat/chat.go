@@ -145,6 +145,8 @@ type answer struct {
 	session kb.Session
 	history []kb.Turn // younger than the session timeout, oldest first
 	turn    kb.Turn
+	asks    string          // turn.Query, without the refusal of a human
+	refuses bool            // there was one beside a question
 	text    strings.Builder // turn.Answer is its String: it grows without being copied
 	intent  intent
 	inquiry inquiry // of route order
@@ -194,6 +196,7 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 // begin makes the turn anew.
 func (a *answer) begin(id kb.TurnID, query string) {
 	a.text.Reset()
+	a.asks, a.refuses = query, false
 	a.turn = kb.Turn{
 		ID: id, Session: a.session.ID, Query: query, Condensed: query,
 		Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
@@ -207,7 +210,10 @@ const maxTries = 3
 // answer takes a message that a human is to see out of the way, and sends all
 // others through the graph.
 func (a *answer) answer(ctx context.Context) error {
-	a.intent = understand(a.turn.Query)
+	var besides string
+	if a.intent, besides = understand(a.turn.Query); besides != "" {
+		a.asks, a.turn.Condensed, a.refuses = besides, besides, true
+	}
 	if a.session.State != kb.StateAI {
 		if done, err := a.waiting(); done || err != nil {
 			return err

@@ -252,7 +252,7 @@ func TestHandoffSilencesTheAssistant(t *testing.T) {
 		t.Error("letting go of a request is not understood")
 	}
 	_, answer, err = ask(t, c, kb.Question{Query: "取消转人工", Session: id})
-	if err != nil || answer != textsZh().cancelled || m.session.State != kb.StateAI {
+	if err != nil || answer != textsZh().cancelled+textsZh().next || m.session.State != kb.StateAI {
 		t.Errorf("cancel: %q, %v, state %s", answer, err, m.session.State)
 	}
 	if _, _, err = ask(t, c, kb.Question{Query: "talk to a human", Session: id}); err != nil {
@@ -355,6 +355,12 @@ func TestUnderstand(t *testing.T) {
 		"我不需要人工客服，谢谢":                               {route: kb.Direct, act: actCancel},
 		"Please don't transfer me to a human":       {route: kb.Direct, act: actCancel},
 		"轉人工":                                       {route: kb.Handoff},
+		"no human please":                           {route: kb.Direct, act: actCancel},
+		"好的，不用转人工了，谢谢。":                             {route: kb.Direct, act: actCancel},
+		"不要转人工，你能帮我吗？":                              {route: kb.Direct, act: actCancel},
+		"不要转人工，你是谁？":                                {route: kb.Direct, act: actWho},
+		"该产品不需要人工干预":                                {route: kb.Knowledge},
+		"台灯坏了，取消":                                   {route: kb.Knowledge},
 		"客服":                                        {route: kb.Handoff},
 		"please connect me to customer service":     {route: kb.Handoff},
 		"can I talk to someone?":                    {route: kb.Handoff},
@@ -362,10 +368,10 @@ func TestUnderstand(t *testing.T) {
 		"台灯能转人工照明吗":                                 {route: kb.Knowledge},
 		"转人工要多久":                                    {route: kb.Knowledge},
 		"👋":                                         {route: kb.Direct, act: actGreet},
-		"《战国无双3》是由哪两个公司合作开发的？":                 {route: kb.Knowledge},
-		"How do I connect an agent to my app?": {route: kb.Knowledge},
+		"《战国无双3》是由哪两个公司合作开发的？":                      {route: kb.Knowledge},
+		"How do I connect an agent to my app?":      {route: kb.Knowledge},
 	} {
-		if got := understand(query); got.route != want.route || got.act != want.act {
+		if got, _ := understand(query); got.route != want.route || got.act != want.act {
 			t.Errorf("understand(%q) = %+v, want %+v", query, got, want)
 		}
 	}

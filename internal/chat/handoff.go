@@ -25,7 +25,11 @@ func (a *answer) waiting() (done bool, err error) {
 	case a.intent.act == actCancel, a.session.State == kb.StateWaiting && drops(a.turn.Query):
 		a.intent = intent{route: kb.Direct, act: actCancel, confidence: 1}
 		a.reason = "cancelled"
-		return true, a.say(texts.cancelled)
+		return true, a.say(texts.cancelled + texts.next)
+	case a.refuses:
+		a.reason = "cancelled"
+		a.opening = texts.cancelled + "\n\n"
+		return false, a.say(a.opening)
 	case a.session.State == kb.StateWaiting && a.began.Sub(a.session.StateAt) > a.engine.cfg.HandoffTimeout:
 		a.opening = texts.nobody + "\n\n"
 		return false, a.say(a.opening)
@@ -46,7 +50,7 @@ func (a *answer) keep(ctx context.Context) error {
 		}
 		a.session.State = state
 		switch {
-		case a.intent.act == actCancel:
+		case a.intent.act == actCancel, a.refuses:
 			// Taken back, from whomever.
 		case state == kb.StateAI:
 			a.after = kb.StateAI

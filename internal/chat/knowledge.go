@@ -109,12 +109,12 @@ func (a *answer) abstainWithQuotes() error {
 // find retrieves for the question, folded into the one before if it refers to
 // it. A question that is merely short is tried alone first.
 func (a *answer) find(ctx context.Context) (kb.Found, error) {
-	if a.turn.Condensed != a.turn.Query { // a model folded it
+	if a.turn.Condensed != a.asks { // a model folded it
 		return a.search(ctx, a.turn.Condensed)
 	}
 	topic := bounded(a.topic())
-	if turn := turnsTo.FindString(a.turn.Query); topic != "" && len(turn) < len(a.turn.Query) {
-		a.turn.Condensed = a.turn.Query[len(turn):]
+	if turn := turnsTo.FindString(a.asks); topic != "" && len(turn) < len(a.asks) {
+		a.turn.Condensed = a.asks[len(turn):]
 	}
 	query := a.turn.Condensed
 	how := refersBack(query)
@@ -265,7 +265,7 @@ func (a *answer) saysAnythingNew(found kb.Found, how reference) bool {
 	if found.Fits || how == refers && len(a.history[len(a.history)-1].Sources) > 0 && !a.quotedBefore(found) {
 		return true
 	}
-	st := newStatement(a.turn.Query)
+	st := newStatement(a.asks)
 	for _, q := range found.Quotes {
 		p := found.Passages[q.Passage]
 		if q.Score >= found.Quotes[0].Score/2 && st.names(p.Heading, p.Prefix, p.Text) {

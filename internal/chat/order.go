@@ -39,7 +39,7 @@ func (a *answer) inquire() {
 	if a.intent.confidence == 1 && a.intent.route != kb.Order {
 		return // said plainly: a greeting, a human, a cancellation
 	}
-	in, ok := readInquiry(a.turn.Query, a.lastOrder())
+	in, ok := readInquiry(a.asks, a.lastOrder())
 	if !ok {
 		return
 	}
@@ -50,7 +50,8 @@ func (a *answer) inquire() {
 	}
 	if len(in.hide) > 0 { // proofs are kept by nobody
 		a.turn.Query = hide(halfWidth(a.turn.Query), in.hide)
-		a.turn.Condensed = a.turn.Query
+		a.asks = hide(halfWidth(a.asks), in.hide)
+		a.turn.Condensed = a.asks
 	}
 }
 

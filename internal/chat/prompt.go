@@ -128,7 +128,7 @@ func (a *answer) read(ctx context.Context) (reading, error) {
 	if a.turn.Lang == kb.En {
 		system, customer, assistant = understandEn, "Customer: ", "Assistant: "
 	}
-	lines := []string{customer + a.turn.Query}
+	lines := []string{customer + a.asks}
 	left := historyTokens
 	for _, t := range slices.Backward(a.history) {
 

@@ -9,6 +9,7 @@ type texts struct {
 	related   string // … but this may be related
 	handoff   string
 	cancelled string
+	next      string // after it, when nothing was asked
 	nobody    string // no human came in time
 	refused   string // the provider will not answer this
 	taken     string // a human has the conversation
@@ -47,7 +48,8 @@ func textsZh() texts {
 		unknown:   "知识库里没有找到这个问题的答案，我已经把它记录下来。您可以换个说法再问一次，或者回复“转人工”由人工客服为您解答。",
 		related:   "知识库里没有直接回答这个问题的内容，我已经把问题记录下来。下面几处原文可能相关；也可以回复“转人工”由人工客服为您解答。",
 		handoff:   "已为您转接人工客服，请稍候。在人工客服接入之前您可以继续补充问题；回复“取消转人工”可以回到智能客服。",
-		cancelled: "已取消转人工，由我继续为您服务。请问有什么问题？",
+		cancelled: "已取消转人工，由我继续为您服务。",
+		next:      "请问有什么问题？",
 		nobody:    "抱歉，人工客服暂时没有接入，先由我继续为您服务。",
 		refused:   "抱歉，这个问题我无法回答。如果需要帮助，请回复“转人工”。",
 		taken:     "人工客服已接手对话，请以人工客服的回复为准。",
@@ -80,7 +82,8 @@ func textsEn() texts {
 		unknown:   "The knowledge base does not hold the answer to this; I have noted the question. You can ask in other words, or reply \"talk to a human\" and a person will help you.",
 		related:   "The knowledge base does not answer this directly; I have noted the question. These passages may be related, or reply \"talk to a human\" and a person will help you.",
 		handoff:   "I am handing you over to a person; please wait a moment. You can add details meanwhile, or reply \"cancel\" to come back to me.",
-		cancelled: "The request for a person is cancelled, and I am here again. What would you like to know?",
+		cancelled: "The request for a person is cancelled, and I am here again.",
+		next:      " What would you like to know?",
 		nobody:    "Sorry, nobody was free to take over. I will go on helping you for now.",
 		refused:   "Sorry, I cannot answer this. If you need help, reply \"talk to a human\".",
 		taken:     "A person has taken over the conversation; please go by what they tell you.",

@@ -80,25 +80,36 @@ var (
 	asksAbout = lazily(`多久|几个|最多|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
 )
 
-// refusesHuman is someone who does not want to be connected.
-var refusesHuman = lazily(`(不要|不想|不用|不需要|无需|别|不必|没必要|不愿)(再|给我|帮我|要|找|转|接|联系){0,3}(人工|真人|客服)|\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?(talk|speak|transfer|connect|be transferred|be connected|a human|a person|human)`)
-
 // Shapes of a request that are too long are questions that mention a human.
 const (
 	handoffRunesZh = 24
 	handoffWordsEn = 16
-	refusalBytes   = 90 // of letters: thirty Han characters, or fifteen words
+	refusalBytes   = 90 // of letters of a clause: thirty Han characters, or fifteen words
 )
 
-// understand tells what a message wants. Rules only: what none of them claims
-// is a question to the knowledge base.
-func understand(query string) intent {
+// understand tells what a message wants, and where it refuses a human and asks
+// something besides, what that is. Rules only: what none of them claims is a
+// question to the knowledge base.
+func understand(query string) (in intent, besides string) {
+	question, refuses := refusal(query)
+	switch {
+	case !refuses:
+		return byRules(query), ""
+	case question != "":
+		if in = byRules(question); in.route != kb.Handoff {
+			return in, question
+		}
+	}
+	return intent{route: kb.Direct, act: actCancel, confidence: 1}, ""
+}
+
+func byRules(query string) intent {
 	lower := lexical.Fold(query)
 	b := bare(lower)
 	switch {
 	case b == "": // a wave, a question mark
 		return intent{route: kb.Direct, act: actGreet, confidence: 1}
-	case cancels.MatchString(b), refusesHuman.MatchString(lower) && len(b) <= refusalBytes:
+	case cancels.MatchString(b):
 		return intent{route: kb.Direct, act: actCancel, confidence: 1}
 	case wantsHuman(lower, b):
 		return intent{route: kb.Handoff, confidence: 1}
@@ -124,7 +135,7 @@ func wantsHuman(lower, bare string) bool {
 	if asksAbout.MatchString(lower) {
 		return false
 	}
-	if utf8.RuneCountInString(bare) <= handoffRunesZh && wantsHumanZh.MatchString(bare) {
+	if utf8.RuneCountInString(bare) <= handoffRunesZh && wantsHumanZh.MatchString(bare) && !needsNoHuman.MatchString(bare) {
 		return true
 	}
 	return len(strings.Fields(lower)) <= handoffWordsEn && wantsHumanEn.MatchString(strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }))
@@ -207,12 +218,12 @@ const sureOfHandoff = 0.85
 
 // classify reads what no rule has claimed.
 func (a *answer) classify() {
-	class, p := classifier.Classify(a.turn.Query)
+	class, p := classifier.Classify(a.asks)
 	least, ok := sure[class]
-	if class == classifier.Handoff && asksAbout.MatchString(lexical.Fold(a.turn.Query)) {
+	if class == classifier.Handoff && asksAbout.MatchString(lexical.Fold(a.asks)) {
 		least = sureOfHandoff
 	}
-	if !ok || p < least || drops(a.turn.Query) {
+	if !ok || p < least || drops(a.asks) || class == classifier.Handoff && a.refuses {
 		return
 	}
 	switch class {
@@ -245,7 +256,7 @@ func (a *answer) understandByModel(ctx context.Context) error {
 	if q, err := cleanQuery(r.Question); err == nil {
 		a.turn.Condensed = q
 	}
-	if r.Route == kb.Order && !a.inquireByModel() {
+	if r.Route == kb.Order && !a.inquireByModel() || r.Route == kb.Handoff && a.refuses {
 		r.Route = kb.Knowledge
 	}
 	if r.Route != kb.Knowledge && r.Confidence >= a.engine.cfg.IntentConfidence {
