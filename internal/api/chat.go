@@ -90,7 +90,29 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, p auth.Principal,
 	if err != nil {
 		return nil, nil, err
 	}
-	return &t, &kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r))}, nil
+	return &t, &kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r)), Lang: preferred(r.Header.Get("Accept-Language"))}, nil
+}
+
+// preferred is the language of ours that an Accept-Language ranks first, "" if
+// it names none. Without a weight, and among equals, the order counts.
+func preferred(header string) (lang kb.Lang) {
+	best := 0.0
+	for part := range strings.SplitSeq(header, ",") {
+		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		weight := 1.0
+		if q, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
+			w, err := strconv.ParseFloat(q, 64)
+			if err != nil {
+				continue
+			}
+			weight = w
+		}
+		primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
+		if l := kb.Lang(primary); (l == kb.Zh || l == kb.En) && weight > best {
+			lang, best = l, weight
+		}
+	}
+	return lang
 }
 
 // whole answers with JSON when all is said.

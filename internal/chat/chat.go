@@ -139,6 +139,8 @@ type answer struct {
 	began  time.Time
 	emit   func(kb.Event) error
 
+	spoken  kb.Lang // in this session so far; "" = nothing
+	wishes  kb.Lang // the customer's program, for messages that say nothing; "" = it does not say
 	owner   string
 	user    string // proven
 	addr    string // of the client
@@ -164,7 +166,7 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 	if err != nil {
 		return err
 	}
-	a.owner, a.user, a.addr = req.Owner, req.User, req.Addr
+	a.owner, a.user, a.addr, a.wishes = req.Owner, req.User, req.Addr, req.Lang
 	id := kb.TurnID(kb.NewID("turn", a.began))
 	for try := 1; ; try++ {
 		if err := a.recall(ctx, req); err != nil {
@@ -226,12 +228,13 @@ func (a *answer) answer(ctx context.Context) error {
 // recall loads the session, or begins one. What is older than the session
 // timeout is not referred to.
 func (a *answer) recall(ctx context.Context, req kb.Question) error {
-	a.history, a.opening, a.inquiry = nil, "", inquiry{}
+	a.history, a.opening, a.inquiry, a.spoken = nil, "", inquiry{}, ""
 	if req.Session != "" {
 		s, turns, err := a.tenant.Memory.Session(ctx, req.Session, req.Owner, a.engine.cfg.HistoryTurns)
 		if err == nil {
 			a.session = s
 			for _, t := range turns {
+				a.spoken = t.Lang
 				if a.began.Sub(t.CreatedAt) < a.engine.cfg.SessionTimeout {
 					a.history = append(a.history, t)
 				}
@@ -326,13 +329,21 @@ func cleanQuery(q string) (string, error) {
 	return q, nil
 }
 
-// language is whom this message is answered: "5678" is in the language of the
-// conversation.
+// language is whom this message is answered. One without a letter (5678, 👋) is
+// in the language of the conversation; at its beginning, in the one whose signs
+// it has, and else in the one that the customer's program asks for.
 func (a *answer) language(query string) kb.Lang {
-	if n := len(a.history); n > 0 && !strings.ContainsFunc(query, unicode.IsLetter) {
-		return a.history[n-1].Lang
+	switch {
+	case strings.ContainsFunc(query, unicode.IsLetter):
+		return languageOf(query)
+	case a.spoken != "":
+		return a.spoken
+	case strings.ContainsAny(query, "？！。，、；：…～￥"):
+		return kb.Zh
+	case a.wishes != "":
+		return a.wishes
 	}
-	return languageOf(query)
+	return kb.En
 }
 
 // languageOf tells whom we answer: Han characters make it Chinese.

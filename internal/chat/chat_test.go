@@ -376,3 +376,35 @@ func TestUnderstand(t *testing.T) {
 		}
 	}
 }
+
+func TestAMessageWithoutLettersIsAnsweredInTheLanguageOfItsSender(t *testing.T) {
+	t.Parallel()
+	m := &memory{}
+	c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: &shelf{}})
+	for _, tt := range []struct {
+		query string
+		wish  kb.Lang
+		want  kb.Lang
+	}{
+		{"？？？", "", kb.Zh},
+		{"？？？", kb.En, kb.Zh}, // nobody types these signs in English
+		{"???", "", kb.En},
+		{"👍", kb.Zh, kb.Zh},
+		{"...", kb.Zh, kb.Zh},
+		{"hello", kb.Zh, kb.En},
+	} {
+		evs, _, err := ask(t, c, kb.Question{Query: tt.query, Lang: tt.wish})
+		if err != nil || end(evs).Metadata.Lang != tt.want {
+			t.Errorf("%s of one who wishes %q is answered in %q, %v; want %q", tt.query, tt.wish, end(evs).Metadata.Lang, err, tt.want)
+		}
+	}
+	evs, _, err := ask(t, c, kb.Question{Query: "你好"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.turns[len(m.turns)-1].CreatedAt = time.Now().Add(-2 * time.Hour) // long ago, and in Chinese
+	evs, _, err = ask(t, c, kb.Question{Query: "👍", Session: evs[0].Session, Lang: kb.En})
+	if err != nil || end(evs).Metadata.Lang != kb.Zh {
+		t.Errorf("in a Chinese conversation a sign is answered in %q, %v", end(evs).Metadata.Lang, err)
+	}
+}

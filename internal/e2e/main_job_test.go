@@ -82,6 +82,11 @@ func TestChat(t *testing.T) {
 		if a := s.ask("你好", ""); a.Route != "direct" || len(a.Sources) != 0 {
 			t.Errorf("%+v", a)
 		}
+		var waved answer
+		s.json("POST", "/chat", map[string]any{"query": "👋"}, "Accept-Language", "zh-CN,zh;q=0.9,en;q=0.8").into(t, &waved)
+		if !strings.HasPrefix(waved.Answer, "您好") {
+			t.Errorf("a wave from a Chinese browser: %q", waved.Answer)
+		}
 		a := s.ask("转人工", "")
 		if a.Route != "handoff" || a.Metadata.State != "waiting" {
 			t.Errorf("%+v", a)

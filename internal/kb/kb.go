@@ -294,4 +294,5 @@ type Question struct {
 	Owner   string    // key and user the session belongs to; "" = a public visitor
 	User    string    // proven by X-User-Token; "" = nobody
 	Addr    string    // of the client: failed proofs of ownership are counted by it
+	Lang    Lang      // that the customer's program asks for; "" = it does not say
 }
