@@ -408,3 +408,22 @@ func TestAMessageWithoutLettersIsAnsweredInTheLanguageOfItsSender(t *testing.T) 
 		t.Errorf("in a Chinese conversation a sign is answered in %q, %v", end(evs).Metadata.Lang, err)
 	}
 }
+
+func TestOnlyQuestionsWithoutAnAnswerAreMissed(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]kb.Miss{
+		"火星基地什么时候开业？": kb.MissNotFound,
+		"台灯保修多久？":     "",
+		"你好":          "",
+		"转人工":         "",
+		"不要转人工":       "",
+		"？？？":         "",
+		"我的订单":        "",
+	} {
+		m := &memory{}
+		c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: m, Retriever: &shelf{word: "保修", text: "保修 24 个月。"}, Orders: lampShop()})
+		if _, _, err := ask(t, c, kb.Question{Query: query}); err != nil || len(m.turns) != 1 || m.turns[0].Metadata.Missed != want {
+			t.Errorf("%s is kept as %+v, %v; want one turn missed for %q", query, m.turns, err, want)
+		}
+	}
+}

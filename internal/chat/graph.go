@@ -197,7 +197,8 @@ func (a *answer) withoutModel(ctx context.Context, err error) error {
 	case errors.Is(err, errStopped) || ctx.Err() != nil || !ours:
 		return err
 	case errors.Is(err, llm.ErrRefused):
-		a.turn.Sources, a.turn.Metadata.Offer = []kb.Citation{}, kb.Handoff
+		a.turn.Sources = []kb.Citation{}
+		a.misses(kb.MissRefused)
 		return a.replace(textsOf(a.turn.Lang).refused)
 	}
 	a.engine.failed(ctx, call)
@@ -218,7 +219,7 @@ func (a *answer) quotesInstead() error {
 	}
 	text := textsOf(a.turn.Lang).unknown
 	if a.abstains() {
-		a.turn.Metadata.Abstained, a.turn.Metadata.Offer = true, kb.Handoff
+		a.misses(kb.MissNotFound)
 	} else {
 		a.turn.Metadata.Quoted = true
 		text = ""

@@ -279,7 +279,7 @@ func TestARefusalOffersAPerson(t *testing.T) {
 	for query, want := range map[string]string{"台灯保修多久？": textsZh().refused, "How long is the warranty?": textsEn().refused} {
 		m := &memory{}
 		evs, _, err := ask(t, withModel(t, s).For(Tenant{Memory: m, Retriever: books()}), kb.Question{Query: query})
-		if err != nil || m.turns[0].Answer != want || end(evs).Metadata.Offer != kb.Handoff {
+		if err != nil || m.turns[0].Answer != want || end(evs).Metadata.Offer != kb.Handoff || end(evs).Metadata.Missed != kb.MissRefused {
 			t.Errorf("%s: %q %+v, %v; want %q and a person", query, m.turns[0].Answer, m.turns[0].Metadata, err, want)
 		}
 	}

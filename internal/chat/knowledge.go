@@ -68,9 +68,14 @@ var identifier = lazily(`[A-Za-z]+[-_]?[0-9][A-Za-z0-9_-]*`)
 // abstain says that the knowledge base does not hold the answer, and offers a
 // human.
 func (a *answer) abstain() error {
-	a.turn.Metadata.Abstained = true
-	a.turn.Metadata.Offer = kb.Handoff
+	a.misses(kb.MissNotFound)
 	return a.say(textsOf(a.turn.Lang).unknown)
+}
+
+// misses notes that the question gets no answer, and offers a human. What is
+// refused says nothing about the knowledge base.
+func (a *answer) misses(why kb.Miss) {
+	a.turn.Metadata.Missed, a.turn.Metadata.Abstained, a.turn.Metadata.Offer = why, why == kb.MissNotFound, kb.Handoff
 }
 
 // touched is the least share of a question's words that what may be related has.
@@ -99,7 +104,8 @@ func (a *answer) abstainWithQuotes() error {
 	if len(a.found.Quotes) == 0 || a.found.Answerable < related || a.strange || !a.touches() {
 		return a.abstain()
 	}
-	a.turn.Metadata.Abstained, a.turn.Metadata.Offer, a.turn.Metadata.Quoted = true, kb.Handoff, true
+	a.misses(kb.MissNotFound)
+	a.turn.Metadata.Quoted = true
 	if err := a.say(textsOf(a.turn.Lang).related + "\n\n"); err != nil {
 		return err
 	}

@@ -102,10 +102,11 @@ type Page struct {
 	Limit  int
 }
 
-// Missed is a question the knowledge base did not hold the answer to.
+// Missed is a question to the knowledge base that got no answer.
 type Missed struct {
 	Turn      TurnID    `json:"turn_id"`
 	Query     string    `json:"query"`
 	Lang      Lang      `json:"lang"`
+	Reason    Miss      `json:"reason"`
 	CreatedAt time.Time `json:"created_at"`
 }

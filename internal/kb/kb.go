@@ -198,6 +198,16 @@ type Turn struct {
 	CreatedAt time.Time  `json:"created_at"`
 }
 
+// Miss is why a question to the knowledge base got no answer; "" = it got one,
+// or was none.
+type Miss string
+
+// Reasons of a missed question.
+const (
+	MissNotFound Miss = "not_found" // the documents do not hold the answer
+	MissRefused  Miss = "refused"   // the model's provider would not have it answered
+)
+
 // Metadata is what an answer says about itself.
 type Metadata struct {
 	Intent      Route     `json:"intent"`
@@ -209,6 +219,7 @@ type Metadata struct {
 	Model       string    `json:"model,omitempty"`     // empty: no model wrote this
 	Quoted      bool      `json:"quoted,omitempty"`    // the answer is quoted text, not a model's
 	Abstained   bool      `json:"abstained,omitempty"` // the knowledge base does not hold the answer
+	Missed      Miss      `json:"missed,omitempty"`    // the question is listed as missed, for this reason
 	Supported   *bool     `json:"supported,omitempty"`
 	Offer       Route     `json:"offer,omitempty"`       // "handoff": a human is offered
 	State       string    `json:"state,omitempty"`       // of the session, when not "ai"

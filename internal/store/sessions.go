@@ -146,7 +146,7 @@ func (s *Store) SaveTurnSpent(ctx context.Context, t kb.Turn, owner string, befo
 				return err
 			}
 		}
-		if t.Metadata.Abstained && !t.Metadata.Late {
+		if t.Metadata.Missed != "" && !t.Metadata.Late {
 			err := c.Exec(`INSERT OR REPLACE INTO missed (turn, query, lang, created_at) VALUES (?, ?, ?, ?)`, t.ID, t.Query, t.Lang, t.CreatedAt)
 			if err != nil {
 				return err
@@ -263,14 +263,16 @@ func scanSession(r *tenant.Row) kb.Session {
 	}
 }
 
-// MissedQueries lists missed questions by turn id.
+// MissedQueries lists missed questions by turn id. Turns kept before there were
+// reasons abstained.
 func (s *Store) MissedQueries(ctx context.Context, p kb.Page) (ms []kb.Missed, next string, err error) {
 	err = s.h.Read(ctx, func(c *tenant.Conn) error {
 		ms = nil
 		return c.Query(func(r *tenant.Row) error {
-			ms = append(ms, kb.Missed{Turn: kb.TurnID(r.Text(0)), Query: r.Text(1), Lang: kb.Lang(r.Text(2)), CreatedAt: r.Time(3)})
+			ms = append(ms, kb.Missed{Turn: kb.TurnID(r.Text(0)), Query: r.Text(1), Lang: kb.Lang(r.Text(2)), CreatedAt: r.Time(3), Reason: kb.Miss(r.Text(4))})
 			return nil
-		}, `SELECT turn, query, lang, created_at FROM missed WHERE turn > ? ORDER BY turn LIMIT ?`, p.Cursor, limit(p)+1)
+		}, `SELECT m.turn, m.query, m.lang, m.created_at, coalesce(t.metadata ->> '$.missed', 'not_found')
+		    FROM missed m LEFT JOIN turns t ON t.id = m.turn WHERE m.turn > ? ORDER BY m.turn LIMIT ?`, p.Cursor, limit(p)+1)
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list missed queries: %w", err)

@@ -391,7 +391,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("Turn = %+v, %v", got, err)
 	}
 	missed := turn(3)
-	missed.Metadata.Abstained = true
+	missed.Metadata.Missed = kb.MissRefused
 	if err := s.SaveTurn(ctx, missed, "k1", kb.StateAI, kb.StateWaiting, "requested"); err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +402,7 @@ func TestSessions(t *testing.T) {
 		t.Error(err)
 	}
 	ms, next, err := s.MissedQueries(ctx, kb.Page{})
-	if err != nil || len(ms) != 1 || ms[0].Query != "q3" || next != "" {
+	if err != nil || len(ms) != 1 || ms[0].Query != "q3" || ms[0].Reason != kb.MissRefused || next != "" {
 		t.Errorf("MissedQueries = %+v, %q, %v", ms, next, err)
 	}
 	if err := s.DeleteDocument(ctx, quoted); err != nil {
