@@ -15,15 +15,8 @@ import (
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/telemetry"
 )
-
-// traceKey is the context key of a request's trace id.
-type traceKey struct{}
-
-func traceID(ctx context.Context) string {
-	id, _ := ctx.Value(traceKey{}).(string)
-	return id
-}
 
 // recorder remembers what was answered. It keeps Flush and deadlines of the
 // writer below reachable through http.ResponseController.
@@ -56,13 +49,13 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// outer gives each request its trace id, bounds how many run at once, catches
+// outer gives each request its trace id, which log lines of its context carry, bounds how many run at once, catches
 // panics, and writes the access log: never a query string, a header or a body.
 func (s *Server) outer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		id := s.newTraceID(r.Context())
-		r = r.WithContext(context.WithValue(r.Context(), traceKey{}, id))
+		r = r.WithContext(telemetry.WithRequest(r.Context(), id))
 		w := &recorder{ResponseWriter: rw}
 		w.Header().Set("X-Request-ID", id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -97,7 +90,7 @@ func (s *Server) recover(w *recorder, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 		panic(p)
 	}
-	s.log.ErrorContext(r.Context(), "handler panicked", "panic", p, "stack", string(debug.Stack()), "trace_id", traceID(r.Context()))
+	s.log.ErrorContext(r.Context(), "handler panicked", "panic", p, "stack", string(debug.Stack()))
 	s.fail(w, r, errors.New("panic"))
 }
 
@@ -114,7 +107,7 @@ func (s *Server) logRequest(w *recorder, r *http.Request, began time.Time) {
 		level = slog.LevelWarn
 	}
 	s.log.LogAttrs(r.Context(), level, "request", slog.Bool("slow", slow), slog.String("method", r.Method), slog.String("route", w.route), slog.Int("status", w.status),
-		slog.Duration("duration", took), slog.String("tenant", string(w.tenant)), slog.String("trace_id", traceID(r.Context())))
+		slog.Duration("duration", took), slog.String("tenant", string(w.tenant)))
 }
 
 // dispatch picks the method of a route; HEAD is GET without a body.

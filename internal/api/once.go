@@ -121,7 +121,7 @@ func (s *Server) first(w http.ResponseWriter, r *http.Request, t Tenant, h handl
 	rc.Status, rc.Type, rc.Answer = rec.status, rec.Header().Get("Content-Type"), rec.copy.Bytes()
 	if err := t.Receipts.KeepReceipt(r.Context(), *rc); err != nil {
 		// The change is noted already where one was made: only its answer is lost.
-		s.log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept", "error", err, "trace_id", traceID(r.Context()))
+		s.log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept", "error", err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/telemetry"
 )
 
 // errorBody is the shape of every error (DESIGN §6).
@@ -80,7 +81,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := explain(r.Context(), err)
 	status := statusOf(e.Kind)
 	if status >= 500 {
-		s.log.ErrorContext(r.Context(), "request failed", "status", status, "path", r.URL.Path, "error", err, "trace_id", traceID(r.Context()))
+		s.log.ErrorContext(r.Context(), "request failed", "status", status, "path", r.URL.Path, "error", err)
 	}
 	if rec, ok := w.(*recorder); ok && rec.status != 0 {
 		return // half an answer is out: only the connection can tell
@@ -96,7 +97,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case kb.Unauthenticated:
 		h.Set("WWW-Authenticate", `Bearer realm="eino-qa"`)
 	}
-	body := errorBody{Code: status, Message: e.Msg, Details: e.Details, Trace: traceID(r.Context())}
+	body := errorBody{Code: status, Message: e.Msg, Details: e.Details, Trace: telemetry.RequestOf(r.Context())}
 	if e.Kind == kb.TooLarge || e.Kind == kb.Unauthenticated || r.ContentLength > readByServer {
 		failEarly(w, r, status, body)
 		return

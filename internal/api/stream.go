@@ -189,7 +189,7 @@ func (s *Server) sendInstead(r *http.Request, out *sse, t *Tenant, q *kb.Questio
 func (s *Server) errorEvent(r *http.Request, err error) kb.Event {
 	e := explain(r.Context(), err)
 	if statusOf(e.Kind) >= 500 {
-		s.log.ErrorContext(r.Context(), "answer failed", "error", err, "trace_id", traceID(r.Context()))
+		s.log.ErrorContext(r.Context(), "answer failed", "error", err)
 	}
 	code := "failed"
 	switch e.Kind {

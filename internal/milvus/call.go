@@ -117,7 +117,7 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context, *cli
 	if err != nil {
 		err = c.explain(ctx, op, err)
 	}
-	c.gate.leave(probe, v, time.Now(), err)
+	c.gate.leave(ctx, probe, v, time.Now(), err)
 	return err
 }
 

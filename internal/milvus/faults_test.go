@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/milvus/milvustest"
+	"github.com/eino-qa/eino-qa/internal/telemetry"
 )
 
 // logs is a log that several goroutines may write.
@@ -59,7 +59,11 @@ func onFake(t *testing.T, cfg Config) (*milvustest.Fake, *Client, *Index, *logs)
 func onAddress(t *testing.T, cfg Config) (*Client, *Index, *logs) {
 	t.Helper()
 	l := new(logs)
-	cfg.Log = slog.New(slog.NewTextHandler(l, nil))
+	log, err := telemetry.Open(telemetry.Options{Stdout: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Log = log.Logger
 	c := newClient(t, cfg)
 	c.gate.first = 20 * time.Millisecond
 	return c, c.Index("acme", "m/2", 2), l
@@ -170,8 +174,9 @@ func TestAServerThatIsAwayCostsOneQuestionItsTimeAndOneLineOfLog(t *testing.T) {
 func TestAServerThatWasNeverThere(t *testing.T) {
 	t.Parallel()
 	_, x, l := onAddress(t, Config{Address: "127.0.0.1:1"})
-	unavailable(t, x.Upsert(t.Context(), "b1", testRows()), "connection refused")
-	if !strings.Contains(l.String(), "failed to connect to milvus") {
+	ctx := telemetry.WithRequest(t.Context(), "req-1")
+	unavailable(t, x.Upsert(ctx, "b1", testRows()), "connection refused")
+	if !strings.Contains(l.String(), "failed to connect to milvus") || !strings.Contains(l.String(), "trace_id=req-1") {
 		t.Errorf("the log says nothing of it: %q", l)
 	}
 }
@@ -432,7 +437,7 @@ func TestAnIdleConnectionIsClosedAndMadeAgain(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	// An outage that ends while the connection rests: somebody must wake it.
-	c2.gate.leave(false, lost, time.Now().Add(-time.Hour), errTest)
+	c2.gate.leave(t.Context(), false, lost, time.Now().Add(-time.Hour), errTest)
 	works(t, y)
 }
 

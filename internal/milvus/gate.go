@@ -1,6 +1,7 @@
 package milvus
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -77,8 +78,8 @@ func (g *gate) wait(connected bool, now time.Time) time.Duration {
 	return 0
 }
 
-// leave notes how a call that passed ended. err is for the log.
-func (g *gate) leave(probe bool, v verdict, now time.Time, err error) {
+// leave notes how a call that passed ended. ctx and err are for the log.
+func (g *gate) leave(ctx context.Context, probe bool, v verdict, now time.Time, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if probe {
@@ -87,7 +88,7 @@ func (g *gate) leave(probe bool, v verdict, now time.Time, err error) {
 	switch v {
 	case answered:
 		if g.down {
-			g.log.Info("milvus answers again", "address", g.address)
+			g.log.InfoContext(ctx, "milvus answers again", "address", g.address)
 		}
 		g.down, g.strikes, g.pause, g.until, g.why = false, 0, 0, time.Time{}, nil
 		return
@@ -108,6 +109,6 @@ func (g *gate) leave(probe bool, v verdict, now time.Time, err error) {
 	g.until = now.Add(g.pause/2 + rand.N(g.pause/2+1))
 	if !g.down {
 		g.down = true
-		g.log.Error("failed to connect to milvus", "address", g.address, "error", err)
+		g.log.ErrorContext(ctx, "failed to connect to milvus", "address", g.address, "error", err)
 	}
 }

@@ -32,7 +32,7 @@ func TestTheGateTellsAnOutageOnceAndLetsOneProbeThrough(t *testing.T) {
 			t.Fatal("the first call, which makes the connection, was kept away")
 		}
 		for range 5 {
-			g.leave(false, lost, time.Now(), errTest) // calls that failed together
+			g.leave(t.Context(), false, lost, time.Now(), errTest) // calls that failed together
 		}
 		if _, ok := pass(true); ok {
 			t.Error("a call passed right after the connection was lost")
@@ -48,7 +48,7 @@ func TestTheGateTellsAnOutageOnceAndLetsOneProbeThrough(t *testing.T) {
 		if _, ok := pass(true); ok {
 			t.Error("a second call passed beside the probe")
 		}
-		g.leave(true, failed, time.Now(), errTest)
+		g.leave(t.Context(), true, failed, time.Now(), errTest)
 		time.Sleep(firstPause - time.Millisecond)
 		if _, ok := pass(true); ok {
 			t.Error("the pause after a failed probe is not longer than the first")
@@ -57,11 +57,11 @@ func TestTheGateTellsAnOutageOnceAndLetsOneProbeThrough(t *testing.T) {
 		if probe, _ := pass(true); !probe {
 			t.Error("no second probe")
 		}
-		g.leave(true, silent, time.Now(), errTest)
+		g.leave(t.Context(), true, silent, time.Now(), errTest)
 		if probe, _ := pass(true); !probe {
 			t.Error("no probe in the place of one that learned nothing")
 		}
-		g.leave(true, answered, time.Now(), nil)
+		g.leave(t.Context(), true, answered, time.Now(), nil)
 		for range 2 {
 			if probe, ok := pass(true); probe || !ok {
 				t.Error("the gate is not open after an answer")
@@ -73,7 +73,7 @@ func TestTheGateTellsAnOutageOnceAndLetsOneProbeThrough(t *testing.T) {
 		if got := strings.Count(logged.String(), "milvus answers again"); got != 1 {
 			t.Errorf("the end was logged %d times:\n%s", got, logged)
 		}
-		g.leave(false, lost, time.Now(), errTest)
+		g.leave(t.Context(), false, lost, time.Now(), errTest)
 		if got := strings.Count(logged.String(), "failed to connect to milvus"); got != 2 {
 			t.Errorf("the second outage is not in the log:\n%s", logged)
 		}
@@ -96,7 +96,7 @@ func TestThreeFailuresInARowAreAnOutage(t *testing.T) {
 	} {
 		g, logged := testGate()
 		for _, v := range c.verdicts {
-			g.leave(false, v, now, errTest)
+			g.leave(t.Context(), false, v, now, errTest)
 		}
 		if _, wait, _ := g.enter(true, now); (wait > 0) != c.down {
 			t.Errorf("%s: a call waits %v, want an outage: %v", name, wait, c.down)
@@ -111,14 +111,14 @@ func TestPausesGrowToALimit(t *testing.T) {
 	t.Parallel()
 	g, _ := testGate()
 	now := time.Now()
-	g.leave(false, lost, now, errTest)
+	g.leave(t.Context(), false, lost, now, errTest)
 	for range 20 {
 		now = now.Add(longestPause)
 		probe, wait, _ := g.enter(true, now)
 		if !probe {
 			t.Fatalf("after %v a call still waits %v", longestPause, wait)
 		}
-		g.leave(true, failed, now, errTest)
+		g.leave(t.Context(), true, failed, now, errTest)
 	}
 	if _, wait, _ := g.enter(true, now); wait < longestPause/2 || wait > longestPause {
 		t.Errorf("after many failures the pause is %v, want between %v and %v", wait, longestPause/2, longestPause)

@@ -78,7 +78,8 @@ func (a *Adapter) objects(ctx context.Context, raw []byte) ([]function.ObjectEve
 	for _, r := range ev.Records {
 		if r.EventSource != "aws:s3" || !strings.HasPrefix(r.EventName, "ObjectCreated:") {
 			// The bucket's filter lets in more than we asked for.
-			a.cfg.Log.WarnContext(ctx, "event ignored", "event_name", r.EventName)
+			inv, _ := function.InvocationFrom(ctx)
+			a.cfg.Log.WarnContext(ctx, "event ignored", "event_name", r.EventName, "trace_id", inv.RequestID)
 			continue
 		}
 		if r.S3.Object.URLDecodedKey == "" {

@@ -1,15 +1,18 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -45,6 +48,17 @@ func TestObjectsOfS3(t *testing.T) {
 	want := []function.ObjectEvent{{Bucket: "sourcebucket", Key: "Happy Face.jpg", Size: 1024, ETag: "d41d8cd98f00b204e9800998ecf8427e", Source: "s3"}}
 	if diff := cmp.Diff(*objs, want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)
+	}
+}
+
+func TestWhatIsIgnoredIsLoggedWithItsRequest(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	a, objs, _ := collect(nil)
+	a.cfg.Log = slog.New(slog.NewTextHandler(&b, nil))
+	ctx := lambdacontext.NewContext(soon(t), &lambdacontext.LambdaContext{AwsRequestID: "req-1"})
+	if _, err := a.Handle(ctx, sample(t, "s3-glacier-event.json")); err != nil || len(*objs) != 0 || !strings.Contains(b.String(), "trace_id=req-1") {
+		t.Errorf("Handle = %v; logged %q, want the request's trace_id", err, b.String())
 	}
 }
 

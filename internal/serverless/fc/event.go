@@ -112,7 +112,12 @@ func (a *Adapter) objects(ctx context.Context, raw []byte) ([]function.ObjectEve
 	objs := make([]function.ObjectEvent, 0, len(ev.Events))
 	for _, r := range ev.Events {
 		if r == nil || str(r.EventSource) != "acs:oss" || !strings.HasPrefix(str(r.EventName), "ObjectCreated:") {
-			a.cfg.Log.WarnContext(ctx, "event ignored")
+			name := ""
+			if r != nil {
+				name = str(r.EventName)
+			}
+			inv, _ := function.InvocationFrom(ctx)
+			a.cfg.Log.WarnContext(ctx, "event ignored", "event_name", name, "trace_id", inv.RequestID)
 			continue
 		}
 		if r.Oss == nil || r.Oss.Object == nil || str(r.Oss.Object.Key) == "" {

@@ -1,11 +1,13 @@
 package fc
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -211,6 +213,12 @@ func TestEventsOfFunctionCompute(t *testing.T) {
 	objs, fail = nil, nil
 	if err := do([]byte(removed)); err != nil || len(objs) > 0 {
 		t.Errorf("a removed object = %v, %v, want it ignored", err, objs)
+	}
+	var b bytes.Buffer
+	a.cfg.Log = slog.New(slog.NewTextHandler(&b, nil))
+	ctx := function.WithInvocation(soon(t), function.Invocation{RequestID: "req-1"})
+	if _, err := a.objects(ctx, []byte(removed)); err != nil || !strings.Contains(b.String(), "event_name=ObjectRemoved:DeleteObject trace_id=req-1") {
+		t.Errorf("a removed object: %v; logged %q, want its name and the request's trace_id", err, b.String())
 	}
 }
 
