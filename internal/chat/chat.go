@@ -95,9 +95,15 @@ func New(cfg Config, models *llm.Client, log *slog.Logger) *Engine {
 	return e
 }
 
-// failed logs a model call that an answer went on without.
-func (e *Engine) failed(ctx context.Context, err error) {
-	e.log.WarnContext(ctx, "model failed, answering without it", "error", err)
+// failed logs a model call that an answer went on without, once an answer. A
+// call that was not made because the ones before failed says nothing new.
+func (a *answer) failed(ctx context.Context, err error) {
+	level := slog.LevelWarn
+	if a.warned || errors.Is(err, llm.ErrCircuitOpen) {
+		level = slog.LevelDebug
+	}
+	a.warned = a.warned || level == slog.LevelWarn
+	a.engine.log.Log(ctx, level, "model failed, answering without it", "error", err)
 }
 
 // MaxQueryRunes bounds a question; a longer one is a document, not a question.
@@ -149,6 +155,7 @@ type answer struct {
 	turn    kb.Turn
 	asks    string          // turn.Query, without the refusal of a human
 	refuses bool            // there was one beside a question
+	warned  bool            // that a model failed
 	text    strings.Builder // turn.Answer is its String: it grows without being copied
 	intent  intent
 	inquiry inquiry // of route order

@@ -201,7 +201,7 @@ func (a *answer) withoutModel(ctx context.Context, err error) error {
 		a.misses(kb.MissRefused)
 		return a.replace(textsOf(a.turn.Lang).refused)
 	}
-	a.engine.failed(ctx, call)
+	a.failed(ctx, call)
 	a.degrade(degradedModel)
 	return a.quotesInstead()
 }

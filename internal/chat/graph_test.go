@@ -293,3 +293,31 @@ func TestHan(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOutageOfTheModelIsLoggedOnceAQuestionAndThenNotAtAll(t *testing.T) {
+	t.Parallel()
+	s := says("")
+	s.Always(llmtest.Chat, llmtest.BadGateway())
+	var b strings.Builder
+	e := withModel(t, s)
+	e.log = slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	warned := func() int { return strings.Count(b.String(), "model failed") }
+	for n := 1; ; n++ {
+		before, tries := warned(), len(s.Requests(llmtest.Chat))
+		if _, _, err := ask(t, e.For(Tenant{Memory: &memory{}, Retriever: books()}), kb.Question{Query: "台灯保修多久？"}); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Requests(llmtest.Chat)) == tries { // the breaker is open
+			if warned() != before || n < 3 {
+				t.Errorf("question %d, not sent to the model, warned %d times, want never after at least two:\n%s", n, warned()-before, b.String())
+			}
+			return
+		}
+		if warned() != before+1 {
+			t.Errorf("question %d warned %d times, want once:\n%s", n, warned()-before, b.String())
+		}
+		if n > 20 {
+			t.Fatal("the breaker does not open")
+		}
+	}
+}

@@ -247,7 +247,7 @@ func (a *answer) understandByModel(ctx context.Context) error {
 			return err
 		}
 		if !errors.Is(err, llm.ErrRefused) { // the answer will be refused, too
-			a.engine.failed(ctx, call)
+			a.failed(ctx, call)
 			a.degrade(degradedUnderstanding)
 			a.classify()
 		}
