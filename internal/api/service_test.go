@@ -350,7 +350,9 @@ func TestSynonyms(t *testing.T) {
 		`{"synonyms":[["a","` + strings.Repeat("长", 41) + `"]]}`:            "word 2 of group 1",
 		`{"synonyms":[["a","b\nc"]]}`:                                       "one line",
 		`{"synonyms":[` + strings.Repeat(`["a","b"],`, 500) + `["a","b"]]}`: "501 groups",
-		`{"synonym":[]}`: "synonym",
+		`{"synonyms":[["a","b"],["c"," B"]]}`:                               "in group 1, too; put all words that mean the same into one group",
+		`{"synonyms":[["a","b","A"]]}`:                                      "word 3 of group 1",
+		`{"synonym":[]}`:                                                    "synonym",
 	} {
 		if got := put(400, body); !strings.Contains(got, want) {
 			t.Errorf("%.60s: %s, want it to say %q", body, got, want)

@@ -61,6 +61,7 @@ func checkSynonyms(groups kb.Synonyms) error {
 	if len(groups) > maxSynonymGroups {
 		return invalid("synonyms", "%d groups are too many; use at most %d", len(groups), maxSynonymGroups)
 	}
+	in := map[string]int{} // the group of each word, in small letters
 	for i, g := range groups {
 		if len(g) < 2 || len(g) > maxSynonyms {
 			return invalid("synonyms", "group %d has %d words; use 2 to %d", i+1, len(g), maxSynonyms)
@@ -70,6 +71,14 @@ func checkSynonyms(groups kb.Synonyms) error {
 			if n := utf8.RuneCountInString(w); n == 0 || n > maxSynonymRunes || strings.ContainsFunc(w, unicode.IsControl) {
 				return invalid("synonyms", "word %d of group %d: use 1 to %d characters on one line", j+1, i+1, maxSynonymRunes)
 			}
+			key := strings.ToLower(w)
+			switch first, known := in[key]; {
+			case known && first == i:
+				return invalid("synonyms", "word %d of group %d: %q is in the group already; take it out", j+1, i+1, w)
+			case known:
+				return invalid("synonyms", "word %d of group %d: %q is in group %d, too; put all words that mean the same into one group, or take it out of one of them", j+1, i+1, w, first+1)
+			}
+			in[key] = i
 			g[j] = w
 		}
 	}
