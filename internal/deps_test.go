@@ -68,7 +68,7 @@ var own = map[string]string{
 
 	// What the smallest function is made of: no app, which links everything.
 	"internal/storage": "kb config objstore objstore/dir objstore/s3 objstore/oss",
-	"internal/health":  "kb api auth config objstore redact serverless/function storage telemetry",
+	"internal/health":  "kb api auth config objstore redact serverless/function storage telemetry telemetry/emf",
 
 	// Measuring, and doubles for tests.
 	"internal/evaluate":            "kb lexical retrieve chunk parse",

@@ -21,6 +21,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
 	"github.com/eino-qa/eino-qa/internal/storage"
 	"github.com/eino-qa/eino-qa/internal/telemetry"
+	"github.com/eino-qa/eino-qa/internal/telemetry/emf"
 )
 
 // Function is the function of one process. Its methods may be called at the
@@ -28,6 +29,7 @@ import (
 type Function struct {
 	cfg    config.Config
 	log    *telemetry.Log
+	meter  *emf.Meter
 	creds  function.Credentials
 	probes *Probes
 
@@ -52,7 +54,7 @@ func Open(src config.Source, stdout io.Writer) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Function{cfg: cfg, log: log, probes: NewProbes(cfg, 0, log.Logger)}, nil
+	return &Function{cfg: cfg, log: log, meter: emf.New(stdout, cfg.Run.Platform), probes: NewProbes(cfg, 0, log.Logger)}, nil
 }
 
 // Config says how this function meets its platform.
@@ -63,14 +65,19 @@ func (f *Function) Config() function.Config {
 	}
 }
 
-// Handler serves /health and below as every other function does.
+// Handler serves /health and below as every other function does, and writes
+// the metrics of each request at its end.
 func (f *Function) Handler(version string) http.Handler {
 	keys := auth.NewKeys(nil, func(context.Context) ([]auth.Key, error) { return nil, nil })
 	trace := func(ctx context.Context) string {
 		inv, _ := function.InvocationFrom(ctx)
 		return inv.RequestID
 	}
-	return api.New(api.Config{Version: version, TraceID: trace}, keys, nil, f, http.NotFoundHandler(), f.log.Logger)
+	h := api.New(api.Config{Version: version, TraceID: trace, Meter: f.meter}, keys, nil, f, http.NotFoundHandler(), f.log.Logger)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer f.meter.Flush()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Tenant implements api.Backend: here are none.
@@ -143,6 +150,6 @@ func (f *Function) open(ctx context.Context) (b objstore.Bucket, tested time.Tim
 	if b, _, err = storage.Open(f.cfg, keys); err != nil {
 		return nil, tested, err
 	}
-	f.bucket = b
-	return b, tested, nil
+	f.bucket = objstore.Observed(b, f.meter.Object)
+	return f.bucket, tested, nil
 }

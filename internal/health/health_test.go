@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net"
@@ -180,5 +181,27 @@ func TestAFolderThatWentAwayIsNoticed(t *testing.T) {
 	f.tested = f.tested.Add(-2 * testEvery)
 	if status, parts, body := get(t, f, "/health"); status != http.StatusServiceUnavailable || parts["store"] != "down" {
 		t.Errorf("%d %s, want 503", status, body)
+	}
+}
+
+func TestEachRequestWritesItsMetrics(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	env := []string{"DATABASE_BASE_PATH=" + t.TempDir(), "CACHE_ENABLED=false", "SERVERLESS_PLATFORM=lambda"}
+	f, err := Open(config.Source{Environ: env, Dir: t.TempDir()}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := f.Handler("v1")
+	for _, tt := range []struct{ method, path, line, more string }{
+		{"GET", "/health/live", `"http_requests_total":1`, `"route":"/health/live"`},
+		{"HEAD", "/health", `"method":"HEAD"`, `"object_requests_total"`}, // the store was asked
+	} {
+		out.Reset()
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, nil))
+		if got := out.String(); rec.Code != http.StatusOK || !strings.Contains(got, tt.line) || !strings.Contains(got, tt.more) || !strings.Contains(got, `"Namespace":"EinoQA"`) {
+			t.Errorf("%s %s: %d, wrote %s", tt.method, tt.path, rec.Code, got)
+		}
 	}
 }

@@ -128,7 +128,7 @@ func TestOtherFilesOfAliyun(t *testing.T) {
 
 // TestTimersSayWhatTheFunctionsUnderstand runs the payloads of s.yaml through
 // Function Compute's adapter; the rest of s.yaml is checked in tools/fcspec.
-func TestTimersSayWhatTheFunctionsUnderstand(t *testing.T) {
+func TestTriggersSayWhatTheFunctionsUnderstand(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(root + "/s.yaml")
 	if err != nil {
@@ -141,7 +141,8 @@ func TestTimersSayWhatTheFunctionsUnderstand(t *testing.T) {
 					TriggerName   string `yaml:"triggerName"`
 					TriggerType   string `yaml:"triggerType"`
 					TriggerConfig struct {
-						Payload string `yaml:"payload"`
+						Payload string   `yaml:"payload"`
+						Methods []string `yaml:"methods"`
 					} `yaml:"triggerConfig"`
 				}
 			}
@@ -157,8 +158,15 @@ func TestTimersSayWhatTheFunctionsUnderstand(t *testing.T) {
 		tasks = append(tasks, ev.Task)
 		return nil
 	}})
-	for _, r := range s.Resources {
+	web := 0
+	for name, r := range s.Resources {
 		for _, tr := range r.Props.Triggers {
+			if tr.TriggerType == "http" {
+				web++
+				if m := tr.TriggerConfig.Methods; !slices.Contains(m, "HEAD") || !slices.Contains(m, "GET") { // as monitors ask
+					t.Errorf("%s takes %v, want GET and HEAD", name, m)
+				}
+			}
 			if tr.TriggerType != "timer" {
 				continue
 			}
@@ -167,6 +175,9 @@ func TestTimersSayWhatTheFunctionsUnderstand(t *testing.T) {
 				t.Errorf("%s: %v", tr.TriggerName, err)
 			}
 		}
+	}
+	if web != 3 {
+		t.Errorf("%d functions have an HTTP trigger, want chat, admin and health", web)
 	}
 	slices.Sort(tasks)
 	if !slices.Equal(tasks, []string{"backup", "sweep"}) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -203,6 +204,14 @@ func routes(t *testing.T, tpl template) {
 		t.Errorf("%d paths, want %d", len(paths), len(want))
 	}
 	for p, methods := range paths {
+		takes := slices.Sorted(maps.Keys(methods.(map[string]any)))
+		wantMethods := []string{"x-amazon-apigateway-any-method"}
+		if want[p] == "Health" {
+			wantMethods = []string{"get", "head"} // a route for GET alone answers HEAD with 403
+		}
+		if !slices.Equal(takes, wantMethods) {
+			t.Errorf("%s takes %v, want %v", p, takes, wantMethods)
+		}
 		for _, m := range methods.(map[string]any) {
 			in := at(m, "x-amazon-apigateway-integration")
 			uri := text(at(in, "uri"))
