@@ -126,7 +126,7 @@ func TestOtherFilesOfAliyun(t *testing.T) {
 	}
 }
 
-// TestTimersSayWhatTheFunctionsUnderstand runs the payloads of s.yaml through
+// TestTriggersSayWhatTheFunctionsUnderstand runs the payloads of s.yaml through
 // Function Compute's adapter; the rest of s.yaml is checked in tools/fcspec.
 func TestTriggersSayWhatTheFunctionsUnderstand(t *testing.T) {
 	t.Parallel()
