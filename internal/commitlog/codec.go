@@ -64,7 +64,7 @@ func Encode(h ltx.Header, pages []Page, post ltx.Checksum) (*File, error) {
 	if err := enc.Close(); err != nil {
 		return nil, fmt.Errorf("encode commit %d: %w", h.MaxTXID, err)
 	}
-	f.Raw = buf.Bytes()
+	f.Raw = bytes.Clone(buf.Bytes()) // the buffer has up to twice the room, and readers keep this
 	return f, nil
 }
 

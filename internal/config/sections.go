@@ -94,7 +94,9 @@ type Database struct {
 	MaxIdleConns int `yaml:"max_idle_conns" env:"MAX_IDLE_CONNS" min:"0" max:"10000"`
 	// ConnMaxLifetime is how long a reader lives; 0 = for ever.
 	ConnMaxLifetime time.Duration `yaml:"conn_max_lifetime" env:"CONN_MAX_LIFETIME" min:"0s" max:"8760h"`
-	// CacheSize is the memory for pages of all tenants together.
+	// CacheSize is the memory for pages and commits of all tenants together. With a small
+	// knowledge base a busy process levels off at some 45 MB and two and a half times this: 85 MB
+	// with 16MiB, 195 MB with 64MiB, because memory is freed when as much again was used.
 	CacheSize Bytes `yaml:"cache_size" env:"CACHE_SIZE" min:"1MiB" max:"1TiB"`
 }
 
