@@ -23,17 +23,18 @@ var (
 	fillers = whole(`我|您|你|了|吧|啊|的|请|请问|谢谢|麻烦|就|先|please|thanks|thankyou|i|just|but|so|and|ok|okay|hi|hello|你好|您好`, ``)
 )
 
-// What a refusal has one of, and what somebody has to be called who is refused:
-// "cancel" alone may be about an order.
+// One of these words is in everything that the patterns match, and in what of
+// cancels is a refusal: "cancel" alone may be about an order.
 const (
-	refusalHas = "人工|真人|客服|human|handoff|bot|person|people|agent|operator|representative|talk|speak|transfer|connect"
-	aHuman     = "人工|客服|human|handoff|bot"
+	refusesHumanZhHas = "人工|真人|客服"
+	refusesHumanEnHas = "human|talk|speak|transfer|connect|person|people|agent|operator|representative"
+	cancelsHumanHas   = "人工|客服|human|handoff|bot"
 )
 
 // refusal tells whether a message refuses to be connected to a human, and what
 // it asks besides; "" if nothing.
 func refusal(query string) (question string, refuses bool) {
-	if !hasAny(lexical.Fold(query), refusalHas) {
+	if !hasAny(lexical.Fold(query), refusesHumanZhHas+"|"+refusesHumanEnHas+"|"+cancelsHumanHas) {
 		return "", false
 	}
 	var rest strings.Builder
@@ -42,7 +43,7 @@ func refusal(query string) (question string, refuses bool) {
 		b := bare(folded)
 		switch {
 		case len(b) > refusalBytes: // mentions a human
-		case hasAny(b, aHuman) && cancels.MatchString(b), refusesHumanEn.MatchString(folded):
+		case hasAny(b, cancelsHumanHas) && cancels.MatchString(b), refusesHumanEn.MatchString(folded):
 			refuses = true
 			continue
 		case refusesHumanZh.MatchString(folded):

@@ -18,6 +18,8 @@ func TestEveryMatchHasOneOfTheWordsThatAreLookedForFirst(t *testing.T) {
 	}{
 		{"whereabouts", whereaboutsHas, whereabouts},
 		{"look-up", lookUpHas, lookUp},
+		{"refusal", refusesHumanZhHas, refusesHumanZh},
+		{"refusal in English", refusesHumanEnHas, refusesHumanEn},
 	} {
 		re, err := syntax.Parse(tt.re.get().String(), syntax.Perl)
 		if err != nil {
