@@ -18,6 +18,9 @@ func TestEveryMatchHasOneOfTheWordsThatAreLookedForFirst(t *testing.T) {
 	}{
 		{"whereabouts", whereaboutsHas, whereabouts},
 		{"look-up", lookUpHas, lookUp},
+		{"wants a human", wantsHumanZhHas, wantsHumanZh},
+		{"wants a human, in English", wantsHumanEnHas, wantsHumanEn},
+		{"refuses a human", refusesHumanHas, refusesHuman},
 	} {
 		re, err := syntax.Parse(tt.re.get().String(), syntax.Perl)
 		if err != nil {

@@ -83,6 +83,14 @@ var (
 // refusesHuman is someone who does not want to be connected.
 var refusesHuman = lazily(`(不要|不想|不用|不需要|无需|别|不必|没必要|不愿)(再|给我|帮我|要|找|转|接|联系){0,3}(人工|真人|客服)|\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?(talk|speak|transfer|connect|be transferred|be connected|a human|a person|human)`)
 
+// One of these words is in everything that the patterns match; most messages
+// have none, and the patterns need not be compiled.
+const (
+	wantsHumanZhHas = `人工|真人|活人|客服|坐席|值班经理|负责人|你们|投诉`
+	wantsHumanEnHas = `human|person|agent|operator|rep|someone|somebody|supervisor|manager|customer|support|complain`
+	refusesHumanHas = `人工|真人|客服|talk|speak|transfer|connect|human|person`
+)
+
 // Shapes of a request that are too long are questions that mention a human.
 const (
 	handoffRunesZh = 24
@@ -98,7 +106,7 @@ func understand(query string) intent {
 	switch {
 	case b == "": // a wave, a question mark
 		return intent{route: kb.Direct, act: actGreet, confidence: 1}
-	case cancels.MatchString(b), refusesHuman.MatchString(lower) && len(b) <= refusalBytes:
+	case cancels.MatchString(b), len(b) <= refusalBytes && hasAny(lower, refusesHumanHas) && refusesHuman.MatchString(lower):
 		return intent{route: kb.Direct, act: actCancel, confidence: 1}
 	case wantsHuman(lower, b):
 		return intent{route: kb.Handoff, confidence: 1}
@@ -121,13 +129,13 @@ var given = whole(`算了|不用了|没事了|不需要了|不找了|不等了|f
 func drops(query string) bool { return given.MatchString(bare(lexical.Fold(query))) }
 
 func wantsHuman(lower, bare string) bool {
-	if asksAbout.MatchString(lower) {
+	zh := utf8.RuneCountInString(bare) <= handoffRunesZh && hasAny(bare, wantsHumanZhHas)
+	en := len(strings.Fields(lower)) <= handoffWordsEn && hasAny(lower, wantsHumanEnHas)
+	if !zh && !en || asksAbout.MatchString(lower) {
 		return false
 	}
-	if utf8.RuneCountInString(bare) <= handoffRunesZh && wantsHumanZh.MatchString(bare) {
-		return true
-	}
-	return len(strings.Fields(lower)) <= handoffWordsEn && wantsHumanEn.MatchString(strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }))
+	return zh && wantsHumanZh.MatchString(bare) ||
+		en && wantsHumanEn.MatchString(strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }))
 }
 
 // bare is s without blanks, punctuation and symbols.
