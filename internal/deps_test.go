@@ -39,6 +39,7 @@ var own = map[string]string{
 	"internal/vector":              "kb",
 	"internal/milvus/milvustest":   "",
 	"internal/console":             "",
+	"internal/largepages":          "",
 
 	// Storage, bottom up.
 	"internal/objstore":              "kb",
@@ -46,7 +47,7 @@ var own = map[string]string{
 	"internal/objstore/ranges":       "kb objstore",
 	"internal/objstore/crypt":        "kb objstore",
 	"internal/objstore/ossfake":      "",
-	"internal/objstore/dir":          "kb objstore",
+	"internal/objstore/dir":          "kb largepages objstore",
 	"internal/objstore/mem":          "kb objstore",
 	"internal/objstore/s3":           "kb objstore objstore/ranges objstore/transport",
 	"internal/objstore/oss":          "kb objstore objstore/ranges objstore/transport",
@@ -81,13 +82,13 @@ var own = map[string]string{
 
 	// The shells.
 	"internal/serverless":                 "kb serverless/aws serverless/early serverless/fc serverless/function",
-	"internal/serverless/early":           "",
+	"internal/serverless/early":           "largepages",
 	"internal/serverless/aws":             "kb serverless/function",
 	"internal/serverless/fc":              "kb serverless/function",
 	"internal/serverless/function":        "kb",
 	"internal/serverless/emulator":        "",
 	"internal/serverless/pack":            "",
-	"internal/serverless/coldbench":       "serverless/emulator",
+	"internal/serverless/coldbench":       "commitlog serverless/emulator",
 	"internal/serverless/invoke":          "serverless/emulator",
 	"internal/serverless/deploy":          "",
 	"internal/serverless/internal/bare":   "",

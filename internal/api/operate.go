@@ -3,7 +3,6 @@ package api
 import (
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"strings"
 	"time"
@@ -70,16 +69,6 @@ func atThisMachine(r *http.Request) bool {
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
-}
-
-// mountProfiles serves what go tool pprof asks for.
-func (s *Server) mountProfiles(mux *http.ServeMux) {
-	for path, h := range map[string]http.HandlerFunc{
-		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
-		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
-	} {
-		mux.Handle(path, s.fails(s.operator(h)))
-	}
 }
 
 // metrics serves /metrics where something is there to be scraped.

@@ -15,6 +15,9 @@ import (
 	"github.com/eino-qa/eino-qa/internal/store"
 )
 
+// answering tells builds that answer questions from those that do not.
+const answering = true
+
 // answers is what answers questions. Functions that answer none are built with
 // the tag nochat and link neither the graph nor the models: those cost 5 ms of
 // every cold start.

@@ -13,6 +13,9 @@ import (
 	"github.com/eino-qa/eino-qa/internal/retrieve"
 )
 
+// answering tells builds that answer questions from those that do not.
+const answering = false
+
 // answers stands for the parts that this build was made without.
 type answers struct{}
 

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/api"
@@ -47,6 +48,8 @@ type App struct {
 	vectors  vectors // who makes and searches vectors
 	intake   intake  // who takes files in
 	settings settings
+	begun    uint64         // tenant.Registry.Now before anything was opened
+	beside   sync.WaitGroup // what is opened within the first request; see settle
 	probes   *health.Probes
 	rootKey  string // the generated key, if this process was the one to generate it
 
@@ -58,8 +61,10 @@ type App struct {
 }
 
 // openOn is Open on a bucket that was opened before; folder tells a folder
-// from object storage.
-func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder, prepare bool) (*App, error) {
+// from object storage. A tenant that is foreseen to be asked for is opened
+// beside the control database, and may not be open before settle returns; "" is
+// none.
+func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b objstore.Bucket, folder, prepare bool, foreseen kb.TenantID) (*App, error) {
 	a := &App{cfg: cfg, log: log, meter: m, folder: folder, prepare: prepare, lately: newTenantSet(), probes: health.NewProbes(cfg, healthEvery, log)}
 	a.bucket = objstore.Observed(b, func(op, outcome string, took time.Duration) {
 		m.Object(op, outcome, took)
@@ -78,6 +83,11 @@ func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b
 		Committed: m.Commit,
 		Event:     func(e logvfs.Event) { m.Storage(string(e)) },
 	})
+	a.begun = a.tenants.Now()
+	if foreseen != "" {
+		// Best effort: who asks for it meets the store's trouble itself.
+		a.beside.Go(func() { _, _ = a.openStore(ctx, foreseen, false) })
+	}
 	if err := a.bootstrap(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -85,8 +95,12 @@ func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b
 	return a, nil
 }
 
+// settle waits for what is opened beside.
+func (a *App) settle() { a.beside.Wait() }
+
 // Close closes what Open opened.
 func (a *App) Close() error {
+	a.settle()
 	a.vectors.close()
 	a.answers.close()
 	return a.tenants.Close()

@@ -15,8 +15,19 @@ type backend struct{ a *App }
 
 var _ api.Backend = backend{}
 
+// arrival is the key of the moment, of tenant.Registry.Now, before which the
+// request of a context arrived. Without it that is when a tenant is asked for.
+type arrival struct{}
+
+func arrived(ctx context.Context, at uint64) context.Context {
+	return context.WithValue(ctx, arrival{}, at)
+}
+
 func (b backend) Tenant(ctx context.Context, id kb.TenantID, create bool) (api.Tenant, error) {
-	begun := b.a.tenants.Now()
+	begun, ok := ctx.Value(arrival{}).(uint64)
+	if !ok {
+		begun = b.a.tenants.Now()
+	}
 	t, err := b.a.Tenant(ctx, id, create)
 	if err != nil {
 		return api.Tenant{}, err

@@ -81,7 +81,7 @@ func (f *Function) Config() function.Config {
 func (f *Function) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer f.meter.Flush()
-		h, err := f.routes(r.Context())
+		h, ctx, err := f.routes(r.Context())
 		if err != nil {
 			f.log.ErrorContext(r.Context(), "not opened", telemetry.Error(err))
 			if kb.KindOf(err) == kb.Internal {
@@ -90,24 +90,37 @@ func (f *Function) Handler() http.Handler {
 			function.ErrorOf(r.Context(), err).WriteTo(w)
 			return
 		}
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
-func (f *Function) routes(ctx context.Context) (http.Handler, error) {
+// routes returns the handler, and ctx with what it may know of the request.
+func (f *Function) routes(ctx context.Context) (http.Handler, context.Context, error) {
+	before := f.opened()
 	a, err := f.open(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.handler == nil {
 		if f.handler, err = a.Handler(); err != nil {
 			f.handler = nil
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return f.handler, nil
+	a.settle()   // nothing may be under way after the reply
+	if !before { // it came before anything was opened
+		ctx = arrived(ctx, a.begun)
+	}
+	return f.handler, ctx, nil
+}
+
+// opened reports whether the App is open.
+func (f *Function) opened() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.app != nil
 }
 
 // open returns the App, opening it if nobody has. One opens, others wait.
@@ -145,11 +158,11 @@ func (f *Function) openOn(ctx context.Context, b objstore.Bucket, folder bool) (
 		if err := check(); err != nil {
 			return nil, err
 		}
-		return openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, true)
+		return openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, true, "")
 	}
 	checked := make(chan error, 1)
 	go func() { checked <- check() }()
-	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, false)
+	a, err := openOn(ctx, f.cfg, f.log.Logger, f.meter, b, folder, false, f.foreseen())
 	if cerr := <-checked; cerr != nil { // it explains err, if there is one
 		if err == nil {
 			cerr = errors.Join(cerr, a.Close())
@@ -157,6 +170,15 @@ func (f *Function) openOn(ctx context.Context, b objstore.Bucket, folder bool) (
 		return nil, cerr
 	}
 	return a, err
+}
+
+// foreseen is the tenant that the first request is most likely for: visitors
+// have no other.
+func (f *Function) foreseen() kb.TenantID {
+	if answering && f.cfg.PublicChat() {
+		return kb.DefaultTenant
+	}
+	return ""
 }
 
 // openBucket is openBucket without its self-test: ten round trips of every

@@ -31,7 +31,7 @@ func TestHealthSaysWhatTheStoreComplainsAbout(t *testing.T) {
 		}
 		return objstoretest.Effect{Action: objstoretest.Fail, Err: ill}
 	})
-	a, err := openOn(t.Context(), cfg, slog.New(slog.DiscardHandler), metrics.New("v1"), f, false, true)
+	a, err := openOn(t.Context(), cfg, slog.New(slog.DiscardHandler), metrics.New("v1"), f, false, true, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestHealthAsksModelsAndMilvus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := openOn(t.Context(), cfg, slog.New(slog.DiscardHandler), metrics.New("v1"), new(mem.Bucket), false, true)
+	a, err := openOn(t.Context(), cfg, slog.New(slog.DiscardHandler), metrics.New("v1"), new(mem.Bucket), false, true, "")
 	if err != nil {
 		t.Fatal(err)
 	}

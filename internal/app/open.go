@@ -18,7 +18,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error
 		return nil, err
 	}
 	m := metrics.New(Version)
-	a, err := openOn(ctx, cfg, log, m, b, folder, true)
+	a, err := openOn(ctx, cfg, log, m, b, folder, true, "")
 	if err != nil {
 		return nil, err
 	}

@@ -43,10 +43,10 @@ func refusal(query string) (question string, refuses bool) {
 		b := bare(folded)
 		switch {
 		case len(b) > refusalBytes: // mentions a human
-		case hasAny(b, cancelsHumanHas) && cancels.MatchString(b), refusesHumanEn.MatchString(folded):
+		case hasAny(b, cancelsHumanHas) && cancels.MatchString(b), hasAny(folded, refusesHumanEnHas) && refusesHumanEn.MatchString(folded):
 			refuses = true
 			continue
-		case refusesHumanZh.MatchString(folded):
+		case hasAny(folded, refusesHumanZhHas) && refusesHumanZh.MatchString(folded):
 			refuses = true
 			clause = refusesHumanZh.ReplaceAllString(folded, "")
 			b = bare(clause)

@@ -20,6 +20,8 @@ func TestEveryMatchHasOneOfTheWordsThatAreLookedForFirst(t *testing.T) {
 		{"look-up", lookUpHas, lookUp},
 		{"refusal", refusesHumanZhHas, refusesHumanZh},
 		{"refusal in English", refusesHumanEnHas, refusesHumanEn},
+		{"wants a human", wantsHumanZhHas, wantsHumanZh},
+		{"wants a human, in English", wantsHumanEnHas, wantsHumanEn},
 	} {
 		re, err := syntax.Parse(tt.re.get().String(), syntax.Perl)
 		if err != nil {

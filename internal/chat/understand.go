@@ -80,6 +80,13 @@ var (
 	asksAbout = lazily(`多久|几个|最多|排队|人工(智能|照明|授粉|成本|合成|呼吸|审核|标注|费|湖|草|翻译|录入)|如何|怎么|怎样|什么|几点|时间|多少|哪里|哪个|为什么|是否|区别|功能|配置|设置|节点|流程|收费|电话|\b(how (do|does|can|to|many|much|long)|what|when|where|which|why|configure|set ?up|node|workflow|feature|difference|hours|phone number|settings?|api)\b`)
 )
 
+// One of these words is in everything that the patterns match; most messages
+// have none, and the patterns need not be compiled.
+const (
+	wantsHumanZhHas = `人工|真人|活人|客服|坐席|值班经理|负责人|你们|投诉`
+	wantsHumanEnHas = `human|person|agent|operator|rep|someone|somebody|supervisor|manager|customer|support|complain`
+)
+
 // Shapes of a request that are too long are questions that mention a human.
 const (
 	handoffRunesZh = 24
@@ -132,13 +139,13 @@ var given = whole(`算了|不用了|没事了|不需要了|不找了|不等了|f
 func drops(query string) bool { return given.MatchString(bare(lexical.Fold(query))) }
 
 func wantsHuman(lower, bare string) bool {
-	if asksAbout.MatchString(lower) {
+	zh := utf8.RuneCountInString(bare) <= handoffRunesZh && hasAny(bare, wantsHumanZhHas)
+	en := len(strings.Fields(lower)) <= handoffWordsEn && hasAny(lower, wantsHumanEnHas)
+	if !zh && !en || asksAbout.MatchString(lower) {
 		return false
 	}
-	if utf8.RuneCountInString(bare) <= handoffRunesZh && wantsHumanZh.MatchString(bare) && !needsNoHuman.MatchString(bare) {
-		return true
-	}
-	return len(strings.Fields(lower)) <= handoffWordsEn && wantsHumanEn.MatchString(strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }))
+	return zh && wantsHumanZh.MatchString(bare) && !needsNoHuman.MatchString(bare) ||
+		en && wantsHumanEn.MatchString(strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }))
 }
 
 // bare is s without blanks, punctuation and symbols.

@@ -137,6 +137,10 @@ func indexBytes(frames []Frame) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(len(b)))
 }
 
+// usualEntry is how many bytes a page has in the index of a file of some
+// megabytes: for the room only.
+const usualEntry = 7
+
 // Tail is what the end of a file tells without the rest: it is not verified.
 type Tail struct {
 	Post   ltx.Checksum
@@ -163,6 +167,7 @@ func ParseTail(tail []byte, size int64) (t Tail, need int64, err error) {
 	}
 	index := tail[int64(len(tail))-need : len(tail)-fixed]
 	end := size - need - ltx.PageHeaderSize // where the frames end
+	t.Frames = make([]Frame, 0, len(index)/usualEntry+8)
 	last, off := uint64(0), int64(ltx.HeaderSize)
 	for {
 		pgno, n := binary.Uvarint(index)

@@ -59,7 +59,7 @@ func (l *Log) Compact(ctx context.Context, lin Lineage, level int, end ltx.TXID,
 	defer m.Close()
 	body := &spool{dir: l.cfg.TempDir}
 	defer body.Close()
-	if err := m.writeFile(ctx, m.Header, body); err != nil {
+	if _, err := m.writeFile(ctx, m.Header, body); err != nil {
 		return fmt.Errorf("compact %s: %w", target, gone(err))
 	}
 	if level == 1 {
@@ -158,7 +158,8 @@ func (l *Log) Files(ctx context.Context, lin Lineage, level int) ([]FileInfo, er
 }
 
 // Snapshot writes the whole database at the newest commit of lin as one file,
-// if there is none yet, and returns it. Its bytes depend on the commits only.
+// with the checksums of its pages beside it, if there is none yet, and returns
+// it. Its bytes depend on the commits only.
 // A sealed lineage is ErrSealed: a snapshot would hide the seal.
 func (l *Log) Snapshot(ctx context.Context, lin Lineage) (FileInfo, error) {
 	b, err := l.Boundary(ctx, lin)
@@ -170,7 +171,11 @@ func (l *Log) Snapshot(ctx context.Context, lin Lineage) (FileInfo, error) {
 		return FileInfo{}, err
 	}
 	if f := p.Files[0]; len(p.Files) == 1 && f.Level == LevelSnapshot {
-		return f, nil
+		// Without its checksums it was made by a program that knew of none, or
+		// by one that was killed.
+		if _, err := l.getSums(ctx, lin, f); !errors.Is(err, objstore.ErrNotExist) {
+			return f, nil
+		}
 	}
 	m, err := l.openMerge(ctx, lin, p.Files)
 	if err != nil {
@@ -180,14 +185,18 @@ func (l *Log) Snapshot(ctx context.Context, lin Lineage) (FileInfo, error) {
 	body := &spool{dir: l.cfg.TempDir}
 	defer body.Close()
 	f := FileInfo{Level: LevelSnapshot, Min: 1, Max: p.End()}
-	if err := m.writeFile(ctx, m.Header, body); err != nil {
+	sums, err := m.writeFile(ctx, m.Header, body)
+	if err != nil {
 		return f, fmt.Errorf("snapshot %s: %w", f, gone(err))
 	}
 	if _, ok, err := l.confirm(ctx, p); err != nil || !ok {
 		return f, fmt.Errorf("snapshot %s: %w", f, errors.Join(ErrStale, err))
 	}
 	f.Size = body.size
-	return f, l.putOnce(ctx, lin, f, body)
+	if err := l.putOnce(ctx, lin, f, body); err != nil {
+		return f, err
+	}
+	return f, l.putSums(ctx, lin, f.Max, sums)
 }
 
 // VerifySnapshot reads f back as it is stored and checks that every page is

@@ -93,7 +93,7 @@ func (l *Log) boundaryFor(commits, ranges []FileInfo, verified FileInfo, known B
 }
 
 // oldFiles lists snapshots that are older than keep.Snapshots, except the
-// newest ones, and the ranges that only they need.
+// newest ones, with their checksums, and the ranges that only they need.
 func (l *Log) oldFiles(ctx context.Context, lin Lineage, verified FileInfo, keep Retention) ([]string, error) {
 	snaps, err := l.Files(ctx, lin, LevelSnapshot)
 	if err != nil {
@@ -105,7 +105,7 @@ func (l *Log) oldFiles(ctx context.Context, lin Lineage, verified FileInfo, keep
 	var keys []string
 	for _, f := range snaps {
 		if f.Max < verified.Max && !f.Modified.After(young) {
-			keys = append(keys, l.Key(lin, f))
+			keys = append(keys, l.Key(lin, f), l.sumsKey(lin, f.Max))
 			continue
 		}
 		oldest = min(oldest, f.Max)

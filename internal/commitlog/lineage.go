@@ -99,7 +99,7 @@ func (l *Log) Fork(ctx context.Context, after uint64, from Lineage, at ltx.TXID)
 	h := m.Header
 	h.MinTXID, h.MaxTXID, h.PreApplyChecksum = 1, 1, 0
 	h.Timestamp = max(h.Timestamp+1, l.storeMillis())
-	if err := m.writeFile(ctx, h, body); err != nil {
+	if _, err := m.writeFile(ctx, h, body); err != nil {
 		return "", fmt.Errorf("fork %s at %d: %w", l.Root(from), at, err)
 	}
 	if _, ok, err := l.confirm(ctx, p); err != nil || !ok {

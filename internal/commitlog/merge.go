@@ -112,8 +112,9 @@ func (m *merge) Close() {
 	}
 }
 
-// run calls emit for every page. The page's data is reused after emit returns.
-func (m *merge) run(ctx context.Context, emit func(Page) error) error {
+// run calls emit for every page, of a whole database with the page's checksum.
+// The page's data is reused after emit returns.
+func (m *merge) run(ctx context.Context, emit func(Page, ltx.Checksum) error) error {
 	for _, c := range m.cursors {
 		if err := c.next(); err != nil {
 			return err
@@ -129,10 +130,12 @@ func (m *merge) run(ctx context.Context, emit func(Page) error) error {
 			break
 		}
 		if pick.page.Pgno <= m.Header.Commit {
+			var own ltx.Checksum
 			if m.Header.IsSnapshot() {
-				sum = XorChecksum(sum, pick.page)
+				own = ChecksumPage(pick.page)
+				sum = ltx.ChecksumFlag | (sum ^ own)
 			}
-			if err := emit(pick.page); err != nil {
+			if err := emit(pick.page, own); err != nil {
 				return err
 			}
 		}
@@ -173,23 +176,25 @@ func (m *merge) verify(sum ltx.Checksum) error {
 	return nil
 }
 
-// writeFile merges into w as one log file.
-func (m *merge) writeFile(ctx context.Context, h ltx.Header, w io.Writer) error {
+// writeFile merges into w as one log file. It returns the checksums of the
+// pages of a whole database.
+func (m *merge) writeFile(ctx context.Context, h ltx.Header, w io.Writer) (sums []ltx.Checksum, err error) {
 	enc, err := ltx.NewEncoder(w)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := enc.EncodeHeader(h); err != nil {
-		return err
+		return nil, err
 	}
-	err = m.run(ctx, func(p Page) error {
+	err = m.run(ctx, func(p Page, sum ltx.Checksum) error {
+		sums = append(sums, sum)
 		return enc.EncodePage(ltx.PageHeader{Pgno: p.Pgno}, p.Data)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	enc.SetPostApplyChecksum(m.Post)
-	return enc.Close()
+	return sums, enc.Close()
 }
 
 // writeDatabase merges into w as a plain SQLite file.
@@ -200,7 +205,7 @@ func (m *merge) writeDatabase(ctx context.Context, w io.Writer) error {
 	lock := ltx.LockPgno(PageSize)
 	zero := make([]byte, PageSize)
 	last := uint32(0)
-	err := m.run(ctx, func(p Page) error {
+	err := m.run(ctx, func(p Page, _ ltx.Checksum) error {
 		if p.Pgno == lock+1 {
 			if _, err := w.Write(zero); err != nil { // no file holds the lock page
 				return err

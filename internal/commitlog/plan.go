@@ -50,12 +50,35 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 		gen = lastGeneration(infos)
 		return err
 	})
-	for i, level := range levels {
+	list := func(i int, after string) {
 		g.Go(func() error {
-			infos, m, err := l.list(gctx, l.levelPrefix(lin, level), "", 1)
-			lists[i], more[i] = parseFiles(level, infos), m
+			infos, m, err := l.list(gctx, l.levelPrefix(lin, levels[i]), after, 1)
+			lists[i], more[i] = parseFiles(levels[i], infos), m
 			return err
 		})
+	}
+	// next is where the listing of a level begins that goes on from those above.
+	next := func(i int, above ...[]FileInfo) string {
+		p, _ := chain(slices.Concat(above...), to, floor.TXID)
+		after := FileInfo{Level: levels[i], Min: 1}
+		if n := len(p); n > 0 {
+			w := l.levelWidth(levels[i])
+			after.Min = p[n-1].Max/w*w + 1 // of the file that holds the next commit
+		}
+		after.Max = after.Min - 1 // sorts before that file
+		return l.Key(lin, after)
+	}
+	list(0, "")
+	from := func(int) string { return "" }
+	if l.cfg.Layout == Folder { // it takes its time by the entry, and most are older than the snapshot
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
+		g, gctx = errgroup.WithContext(ctx)
+		from = func(i int) string { return next(i, lists[0]) }
+	}
+	for i := 1; i < len(levels); i++ {
+		list(i, from(i))
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -66,14 +89,7 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 		if !more[i] {
 			continue
 		}
-		p, _ := chain(slices.Concat(lists[:i]...), to, floor.TXID)
-		after := FileInfo{Level: level, Min: 1}
-		if n := len(p); n > 0 {
-			w := l.levelWidth(level)
-			after.Min = p[n-1].Max/w*w + 1 // of the file that holds the next commit
-		}
-		after.Max = after.Min - 1 // sorts before that file
-		infos, _, err := l.list(ctx, l.levelPrefix(lin, level), l.Key(lin, after), 0)
+		infos, _, err := l.list(ctx, l.levelPrefix(lin, level), next(i, lists[:i]...), 0)
 		if err != nil {
 			return nil, err
 		}
@@ -161,8 +177,9 @@ type Source struct {
 	Header ltx.Header
 	Post   ltx.Checksum
 	Frames []Frame
-	File   *File  // nil if only the ends were read; Header, Post and Frames are then unverified
-	Begin  []byte // the first bytes of a file that is not whole
+	File   *File          // nil if only the ends were read; Header, Post and Frames are then unverified
+	Sums   []ltx.Checksum // of the pages of a file that is not whole, parallel to Frames; nil if unknown
+	Begin  []byte         // its first bytes
 }
 
 // Loaded is a database as of State: apply Sources in order.
@@ -173,8 +190,10 @@ type Loaded struct {
 }
 
 // Load reads the newest state of the tenant. Databases whose files have up to
-// whole bytes are read and verified completely, of larger ones only the page
-// indexes of the large files. A deleted tenant is ErrDeleted. It follows seals.
+// whole bytes are read completely, of larger ones only the page indexes of the
+// large files. What is read is verified, except pages whose checksums are
+// known: who decodes one compares. A deleted tenant is ErrDeleted. It follows
+// seals.
 func (l *Log) Load(ctx context.Context, whole int64) (*Loaded, error) {
 	h, err := l.Head(ctx)
 	for {
@@ -290,8 +309,26 @@ func (l *Log) readPlan(ctx context.Context, p *Plan, whole int64) ([]*Source, er
 
 // ReadFile reads and verifies one whole file.
 func (l *Log) ReadFile(ctx context.Context, lin Lineage, f FileInfo) (*File, error) {
-	var raw []byte
-	err := l.retry(ctx, func() (err error) {
+	raw, err := l.readRaw(ctx, lin, f)
+	if err != nil {
+		return nil, err
+	}
+	return l.decode(lin, f, raw)
+}
+
+func (l *Log) decode(lin Lineage, f FileInfo, raw []byte) (*File, error) {
+	file, err := Decode(raw)
+	if err == nil {
+		err = f.matches(file.Header)
+	}
+	if err != nil {
+		return nil, l.alarm(fmt.Errorf("%s of %s: %w", f, l.Root(lin), err))
+	}
+	return file, nil
+}
+
+func (l *Log) readRaw(ctx context.Context, lin Lineage, f FileInfo) (raw []byte, err error) {
+	err = l.retry(ctx, func() (err error) {
 		if f.Size < 32<<20 { // half of what Bucket.Get promises
 			raw, _, err = l.get(ctx, l.Key(lin, f))
 			return err
@@ -305,17 +342,7 @@ func (l *Log) ReadFile(ctx context.Context, lin Lineage, f FileInfo) (*File, err
 		_, err = io.ReadFull(r, raw)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	file, err := Decode(raw)
-	if err == nil {
-		err = f.matches(file.Header)
-	}
-	if err != nil {
-		return nil, l.alarm(fmt.Errorf("%s of %s: %w", f, l.Root(lin), err))
-	}
-	return file, nil
+	return raw, err
 }
 
 func (f FileInfo) matches(h ltx.Header) error {
@@ -325,10 +352,32 @@ func (f FileInfo) matches(h ltx.Header) error {
 	return nil
 }
 
+// readWhole reads a whole file. The pages of one whose checksums are known are
+// left to who needs them.
 func (l *Log) readWhole(ctx context.Context, lin Lineage, f FileInfo) (*Source, error) {
-	file, err := l.ReadFile(ctx, lin, f)
-	if err != nil {
+	var raw, sums []byte
+	g, gctx := errgroup.WithContext(ctx)
+	if f.Level == LevelSnapshot {
+		g.Go(func() error { sums = l.sumsOf(gctx, lin, f); return nil })
+	}
+	g.Go(func() (err error) { raw, err = l.readRaw(gctx, lin, f); return err })
+	if err := g.Wait(); err != nil {
 		return nil, err
+	}
+	var file *File
+	var err error
+	if sums != nil {
+		if file, err = withSums(raw, sums); err == nil {
+			err = f.matches(file.Header)
+		}
+		if err != nil { // whose fault it is shows below
+			file, _ = nil, l.alarm(fmt.Errorf("checksums beside %s of %s: %w", f, l.Root(lin), err))
+		}
+	}
+	if file == nil {
+		if file, err = l.decode(lin, f, raw); err != nil {
+			return nil, err
+		}
 	}
 	return &Source{Info: f, Header: file.Header, Post: file.Post, Frames: file.Frames, File: file}, nil
 }
@@ -358,6 +407,10 @@ func (l *Log) readEnds(ctx context.Context, lin Lineage, f FileInfo) (*Source, e
 		}
 		return nil
 	})
+	var sums []byte
+	if f.Level == LevelSnapshot {
+		g.Go(func() error { sums = l.sumsOf(gctx, lin, f); return nil })
+	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -369,6 +422,11 @@ func (l *Log) readEnds(ctx context.Context, lin Lineage, f FileInfo) (*Source, e
 		return nil, l.alarm(fmt.Errorf("%s of %s: %w", f, l.Root(lin), err))
 	}
 	s.Post, s.Frames = t.Post, t.Frames
+	if sums != nil {
+		if s.Sums, err = decodeSums(sums, len(t.Frames), t.Post); err != nil {
+			_ = l.alarm(fmt.Errorf("checksums beside %s of %s: %w", f, l.Root(lin), err))
+		}
+	}
 	return s, nil
 }
 

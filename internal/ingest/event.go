@@ -86,7 +86,10 @@ func (in *Ingester) One(ctx context.Context, id kb.JobID, resume bool) (kb.Job, 
 	if isOpen(job) {
 		return job, kb.E(kb.Unavailable, nil, "the file of job %s has not arrived", id)
 	}
-	return job, in.clear(ctx, id)
+	if err := in.clear(ctx, id); err != nil {
+		return job, err
+	}
+	return job, in.mergeSegments(ctx) // where each file is an event, nobody comes by later
 }
 
 func isOpen(j kb.Job) bool { return j.Status == kb.Pending || j.Status == kb.Processing }

@@ -258,6 +258,28 @@ func TestManyDocumentsAreMergedAndStayFound(t *testing.T) {
 	}
 }
 
+// TestWhereEachFileIsAnEventSegmentsAreMergedToo: in functions nobody calls Work.
+func TestWhereEachFileIsAnEventSegmentsAreMergedToo(t *testing.T) {
+	t.Parallel()
+	in, s, _ := open(t)
+	const n = 10
+	for i := range n {
+		sub := submit(t, in, kb.File{Name: fmt.Sprint(i), Data: fmt.Appendf(nil, "The zorblax number %d has the code QX%dZ.", i, i)})
+		if _, err := in.One(t.Context(), sub.Job, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, err := s.Index(t.Context())
+	if err != nil || len(x.Segments) >= n/2 {
+		t.Errorf("%d segments for %d documents, %v: nothing was merged", len(x.Segments), n, err)
+	}
+	for i := range n {
+		if got, want := search(t, s, fmt.Sprintf("QX%dZ", i)), fmt.Sprintf("QX%dZ", i); !strings.Contains(got, want) {
+			t.Errorf("document %d: found %q", i, got)
+		}
+	}
+}
+
 func TestABrokenFileIsToldAtOnceOrByItsJob(t *testing.T) {
 	t.Parallel()
 	in, s, bucket := open(t)

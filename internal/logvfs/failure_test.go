@@ -247,3 +247,48 @@ func TestHydrationStopsWithItsRequestAndGoesOnInTheNext(t *testing.T) {
 		}
 	})
 }
+
+// TestADamagedPageOfASnapshotIsNeverData: a snapshot with checksums beside it is
+// not decompressed when it is opened, so each page is checked by who reads it,
+// also of a database that is too large to be read whole.
+func TestADamagedPageOfASnapshotIsNeverData(t *testing.T) {
+	t.Parallel()
+	for name, wholeBytes := range map[string]int64{"whole": 0, "lazy": -1} {
+		b := new(mem.Bucket)
+		importFile(t, b, bigDatabase(t, 4))
+		db := openDB(t, b, Config{})
+		commit(t, db, "INSERT INTO doc(body) VALUES('the last')")
+		f, err := db.Log().Snapshot(t.Context(), db.im.head.Lineage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const all = "SELECT count(*) || ' ' || group_concat(hex(body), '') FROM doc"
+		want := read(t, db, all)
+		key := db.Log().Key(db.im.head.Lineage, f)
+		refused := 0
+		for at := int64(200); at < f.Size-100; at += f.Size / 12 {
+			damage(t, b, key, at)
+			hurt, err := Open(t.Context(), b, tenant, Config{WholeBytes: wholeBytes})
+			got := ""
+			if err == nil {
+				err = hurt.Read(t.Context(), func(c *sqlite3.Conn) (err error) {
+					got, err = queryText(c, all)
+					return err
+				})
+				hurt.Close()
+			}
+			switch {
+			case err != nil && reason(err) != ReasonCorrupt:
+				t.Errorf("%s, byte %d: %v, want reason corrupt", name, at, err)
+			case err != nil:
+				refused++
+			case got != want:
+				t.Errorf("%s, byte %d: other rows than were written", name, at)
+			}
+			damage(t, b, key, at) // back
+		}
+		if refused < 10 {
+			t.Errorf("%s: %d of 13 damaged places were refused", name, refused)
+		}
+	}
+}

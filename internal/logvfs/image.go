@@ -47,7 +47,7 @@ func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded
 		f := s.File
 		if f == nil {
 			im.lazy = true
-			f = &commitlog.File{Header: s.Header, Frames: s.Frames}
+			f = &commitlog.File{Header: s.Header, Frames: s.Frames, Sums: s.Sums}
 		}
 		next, src, pages := v.apply(f, commitlog.State{}, s.Info)
 		v = next
@@ -66,15 +66,20 @@ func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded
 		}
 	}
 	// What a later file replaced is of no use.
-	live := map[cached]bool{}
-	v.pages.all(func(p *page) { live[p], live[p.loc.Load().file] = true, true })
+	live := map[*source]bool{}
+	var last *source // most pages come from the file that their neighbour comes from
+	v.pages.all(func(p *page) {
+		if f := p.loc.Load().file; f != last {
+			live[f], last = true, f
+		}
+	})
 	for _, f := range files {
 		if live[f] {
 			cache.add(f)
 		}
 	}
 	for _, p := range begun {
-		if live[p] {
+		if v.pages.get(p.pgno) == p {
 			cache.add(p)
 		}
 	}

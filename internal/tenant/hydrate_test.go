@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -70,8 +71,8 @@ func TestWhatWasOpenedLazilyIsVerifiedOnceAndSleepersAreLeftAlone(t *testing.T) 
 	}
 }
 
-// grow makes a tenant too large for its one file to be read whole, and returns
-// that file's key.
+// grow makes a tenant too large for its one file to be read whole, a snapshot
+// without checksums beside it, and returns that file's key.
 func grow(t *testing.T, b *mem.Bucket, id kb.TenantID) (key string) {
 	t.Helper()
 	db, err := logvfs.Open(t.Context(), b, prefix(id), logvfs.Config{Log: commitlog.Config{Layout: commitlog.Objects}})
@@ -91,6 +92,9 @@ func grow(t *testing.T, b *mem.Bucket, id kb.TenantID) (key string) {
 	}
 	f, err := db.Log().Snapshot(t.Context(), head.Lineage)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(t.Context(), fmt.Sprintf("%s/sums/%016x", db.Log().Root(head.Lineage), uint64(f.Max))); err != nil {
 		t.Fatal(err)
 	}
 	return db.Log().Key(head.Lineage, f)

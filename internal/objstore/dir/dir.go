@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/eino-qa/eino-qa/internal/largepages"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 )
 
@@ -223,6 +224,9 @@ func (b *Bucket) read(ctx context.Context, key string, off, n int64) ([]byte, ob
 		return nil, objstore.Info{}, fmt.Errorf("get %s: %w", key, err)
 	}
 	data := make([]byte, length)
+	if length >= largepages.Size {
+		largepages.Ask(data, largepages.Size)
+	}
 	if _, err := io.ReadFull(io.NewSectionReader(h, start, length), data); err != nil {
 		return nil, objstore.Info{}, fmt.Errorf("read %s: %w", key, trouble(err))
 	}

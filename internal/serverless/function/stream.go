@@ -88,6 +88,7 @@ func RunStreamed(h http.Handler, r *http.Request, cancel context.CancelFunc, log
 	early := make(chan error, 1) // a panic before the headers
 	go func() {
 		defer close(done)
+		grown(0)
 		err := Guard(r.Context(), log, func() error {
 			h.ServeHTTP(w, r)
 			return nil
