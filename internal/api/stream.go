@@ -83,15 +83,28 @@ func (s *sse) send(ev kb.Event) error {
 	if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
 		s.n = endAt
 	}
-	return s.event(string(s.turn)+"."+strconv.Itoa(s.n), ev)
+	p := sheets.Get().(*sheet)
+	defer p.putAway()
+	p.ev = ev
+	p.text.WriteString("id: ")
+	p.text.WriteString(string(s.turn))
+	p.text.WriteByte('.')
+	p.text.Write(strconv.AppendInt(p.text.AvailableBuffer(), int64(s.n), 10))
+	return s.event(p, &p.ev)
 }
 
-// event writes one event.
-func (s *sse) event(id string, v any) error {
+// note writes what is no event of an answer.
+func (s *sse) note(id int64, v any) error {
 	p := sheets.Get().(*sheet)
-	defer sheets.Put(p)
-	p.text.Reset()
-	fmt.Fprintf(&p.text, "id: %s\ndata: ", id)
+	defer p.putAway()
+	p.text.WriteString("id: ")
+	p.text.Write(strconv.AppendInt(p.text.AvailableBuffer(), id, 10))
+	return s.event(p, v)
+}
+
+// event writes an event after its id, which p has.
+func (s *sse) event(p *sheet, v any) error {
+	p.text.WriteString("\ndata: ")
 	if err := p.json.Encode(v); err != nil { // with its line end
 		return fmt.Errorf("encode event: %w", err)
 	}
@@ -103,6 +116,13 @@ func (s *sse) event(id string, v any) error {
 type sheet struct {
 	text bytes.Buffer
 	json *json.Encoder // to text, as encode has it
+	ev   kb.Event      // what the encoder is pointed to: one of its own would be allocated for each token
+}
+
+func (p *sheet) putAway() {
+	p.text.Reset()
+	p.ev = kb.Event{}
+	sheets.Put(p)
 }
 
 // sheets go from event to event, whatever stream it is of.

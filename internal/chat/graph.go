@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/cloudwego/eino/components/model"
 	"github.com/cloudwego/eino/compose"
@@ -128,18 +129,13 @@ func (a *answer) throughGraph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the model's stream wherever it was left
-	var ended llm.Ended
-	stream, err := graph.Stream(ctx, a, a.modelOptions(&ended)...)
+	var hold llm.Hold
+	stream, err := graph.Stream(ctx, a, a.modelOptions(&hold)...)
 	if err != nil {
 		return a.withoutModel(ctx, err)
 	}
-	defer func() { // what was read of a stream is paid for, also of one that is left early
-		stream.Close()
-		cancel()
-		ended.Wait()
-	}()
+	defer hold.End() // what was read of a stream is paid for, also of one that is left early
+	defer stream.Close()
 	if a.writer() != nodePrompt || a.turn.Route != kb.Knowledge {
 		return nil
 	}
@@ -153,11 +149,11 @@ func (a *answer) throughGraph(ctx context.Context) error {
 }
 
 // modelOptions are how this tenant's answer is written.
-func (a *answer) modelOptions(ended *llm.Ended) []compose.Option {
+func (a *answer) modelOptions(hold *llm.Hold) []compose.Option {
 	if a.engine.models == nil {
 		return nil
 	}
-	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithEnded(ended)}
+	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithHold(hold)}
 	if a.tenant.Model != "" {
 		opts = append(opts, model.WithModel(a.tenant.Model))
 	}
@@ -282,11 +278,14 @@ func (a *answer) asked() string {
 
 // checker reads the answer to this question.
 func (a *answer) checker() *checker {
-	texts := []string{a.asked()}
-	for _, p := range a.found.Passages {
-		texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
-	}
-	return &checker{passages: a.found.Passages, known: newValues(texts...), deliver: a.deliver}
+	known := sync.OnceValue(func() *values {
+		texts := []string{a.asked()}
+		for _, p := range a.found.Passages {
+			texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
+		}
+		return newValues(texts...)
+	})
+	return &checker{passages: a.found.Passages, known: known, deliver: a.deliver}
 }
 
 // deliver sends a piece of the answer, and the sources when there is a new one.
