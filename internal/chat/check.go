@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
@@ -306,8 +307,11 @@ func (c *checker) cite(p int) {
 		cur = c.sentences[len(c.sentences)-2]
 		claim = cur.words()
 	}
-	start, end, _ := newStatement(claim).evidence(c.passages[p])
-	source := c.source(c.passages[p], start, end)
+	var source int
+	aside.Do(func() {
+		start, end, _ := newStatement(claim).evidence(c.passages[p])
+		source = c.source(c.passages[p], start, end)
+	})
 	for _, have := range cur.parts {
 		if have.source == source {
 			return

@@ -12,6 +12,7 @@ import (
 	"github.com/cloudwego/eino/compose"
 	"github.com/cloudwego/eino/schema"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/llm"
 )
@@ -130,7 +131,7 @@ func (a *answer) throughGraph(ctx context.Context) error {
 		return err
 	}
 	var hold llm.Hold
-	stream, err := graph.Stream(ctx, a, a.modelOptions(&hold)...)
+	stream, err := a.ask(ctx, graph, &hold)
 	if err != nil {
 		return a.withoutModel(ctx, err)
 	}
@@ -146,6 +147,18 @@ func (a *answer) throughGraph(ctx context.Context) error {
 		}
 		return m.Content, nil
 	})
+}
+
+// ask runs the graph until there is a stream to read, aside from the stack that
+// reads it.
+func (a *answer) ask(ctx context.Context, graph runnable, hold *llm.Hold) (stream *schema.StreamReader[*schema.Message], err error) {
+	emit := a.emit
+	aside.Tell(emit, func(tell func(kb.Event) error) {
+		a.emit = tell
+		stream, err = graph.Stream(ctx, a, a.modelOptions(hold)...)
+	})
+	a.emit = emit
+	return stream, err
 }
 
 // modelOptions are how this tenant's answer is written.
@@ -230,7 +243,7 @@ func (a *answer) quotesInstead() error {
 // replace puts text in place of everything said so far.
 func (a *answer) replace(text string) error {
 	a.set(a.opening + text)
-	if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
+	if err := a.show(); err != nil {
 		return err
 	}
 	return a.emit(kb.Event{Type: kb.EventReplace, Content: a.turn.Answer})
@@ -278,12 +291,13 @@ func (a *answer) asked() string {
 
 // checker reads the answer to this question.
 func (a *answer) checker() *checker {
-	known := sync.OnceValue(func() *values {
+	known := sync.OnceValue(func() (v *values) {
 		texts := []string{a.asked()}
 		for _, p := range a.found.Passages {
 			texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
 		}
-		return newValues(texts...)
+		aside.Do(func() { v = newValues(texts...) })
+		return v
 	})
 	return &checker{passages: a.found.Passages, known: known, deliver: a.deliver}
 }
@@ -292,11 +306,18 @@ func (a *answer) checker() *checker {
 func (a *answer) deliver(text string, sources []kb.Citation) error {
 	if len(sources) > len(a.turn.Sources) {
 		a.turn.Sources = append([]kb.Citation{}, sources...)
-		if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
+		if err := a.show(); err != nil {
 			return err
 		}
 	}
 	return a.say(text)
+}
+
+// show sends the sources as they are now.
+//
+//go:noinline
+func (a *answer) show() error {
+	return a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources})
 }
 
 // conclude weighs the whole answer: what has no support goes.
