@@ -20,6 +20,7 @@ var own = map[string]string{
 	"internal/kb": "", // the vocabulary: the standard library only
 
 	// Nouns that know nothing but the vocabulary.
+	"internal/aside":               "",
 	"internal/config":              "",
 	"internal/redact":              "",
 	"internal/telemetry":           "",
@@ -63,9 +64,9 @@ var own = map[string]string{
 	"internal/dense":    "kb vector",
 	"internal/retrieve": "kb lexical chunk",
 	"internal/ingest":   "kb parse chunk lexical objstore",
-	"internal/chat":     "kb llm lexical chunk intent", // the words of answers are checked as they are searched
+	"internal/chat":     "kb aside llm lexical chunk intent", // the words of answers are checked as they are searched
 	"internal/backup":   "kb objstore commitlog",
-	"internal/api":      "kb auth ratelimit telemetry",
+	"internal/api":      "kb aside auth ratelimit telemetry",
 
 	// What the smallest function is made of: no app, which links everything.
 	"internal/storage": "kb config objstore objstore/dir objstore/s3 objstore/oss",

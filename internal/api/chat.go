@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/auth"
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -19,33 +20,44 @@ type chatRequest struct {
 }
 
 func (s *Server) chatPost(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.admit(w, r)
-	if err != nil {
-		return err
-	}
-	var req chatRequest
-	if err := readJSON(w, r, s.cfg.MaxBody, &req); err != nil {
-		return err
-	}
-	req.Stream = req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream")
-	return s.chat(w, r, p, req)
+	return s.chat(w, r, s.readPost)
 }
 
 // chatGet is for EventSource, which can only GET.
 func (s *Server) chatGet(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.admit(w, r)
-	if err != nil {
+	return s.chat(w, r, s.readGet)
+}
+
+// chat answers what read makes of the request.
+func (s *Server) chat(w http.ResponseWriter, r *http.Request, read reading) (err error) {
+	var t *Tenant
+	var q *kb.Question
+	var stream bool
+	aside.Do(func() { t, q, stream, err = s.asked(w, r, read) })
+	switch {
+	case err != nil:
 		return err
+	case stream:
+		return s.stream(w, r, t, q)
 	}
+	return s.whole(w, r, t, q)
+}
+
+// reading is a way to read a request.
+type reading func(w http.ResponseWriter, r *http.Request) (chatRequest, error)
+
+func (s *Server) readPost(w http.ResponseWriter, r *http.Request) (req chatRequest, err error) {
+	err = readJSON(w, r, s.cfg.MaxBody, &req)
+	return req, err
+}
+
+func (s *Server) readGet(_ http.ResponseWriter, r *http.Request) (chatRequest, error) {
 	q := r.URL.Query()
 	stream, err := strconv.ParseBool(q.Get("stream"))
 	if err != nil && q.Has("stream") {
-		return kb.E(kb.Invalid, err, "stream: use true or false").With("field", "stream")
+		return chatRequest{}, kb.E(kb.Invalid, err, "stream: use true or false").With("field", "stream")
 	}
-	return s.chat(w, r, p, chatRequest{
-		Query: q.Get("query"), Session: kb.SessionID(q.Get("session_id")), Tenant: q.Get("tenant_id"),
-		Stream: stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream"),
-	})
+	return chatRequest{Query: q.Get("query"), Session: kb.SessionID(q.Get("session_id")), Tenant: q.Get("tenant_id"), Stream: stream}, nil
 }
 
 // admit lets in keys with scope chat, and visitors up to their limit.
@@ -63,34 +75,35 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (auth.Principal, 
 	return p, p.Require(auth.Chat)
 }
 
-func (s *Server) chat(w http.ResponseWriter, r *http.Request, p auth.Principal, req chatRequest) error {
-	t, q, err := s.asked(w, r, p, req)
+// asked opens the tenant and makes the question, if the caller may ask it, and
+// tells whether the answer is to be a stream.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request, read reading) (*Tenant, *kb.Question, bool, error) {
+	p, err := s.admit(w, r)
 	if err != nil {
-		return err
+		return nil, nil, false, err
 	}
-	if req.Stream {
-		return s.stream(w, r, t, q)
+	req, err := read(w, r)
+	if err != nil {
+		return nil, nil, false, err
 	}
-	return s.whole(w, r, t, q)
-}
-
-// asked opens the tenant and makes the question, if the caller may ask it.
-func (s *Server) asked(w http.ResponseWriter, r *http.Request, p auth.Principal, req chatRequest) (*Tenant, *kb.Question, error) {
 	if err := checkSession(req.Session); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	t, err := s.open(w, r, p, req.Tenant)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	if err := s.limit(w, "chat "+string(t.ID), s.cfg.ChatPerMinute); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	user, err := s.user(r, t)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	return &t, &kb.Question{Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r)), Lang: preferred(r.Header.Get("Accept-Language"))}, nil
+	return &t, &kb.Question{
+		Query: req.Query, Session: req.Session, Owner: owner(p, user), User: user, Addr: origin(s.clientAddr(r)),
+		Lang: preferred(r.Header.Get("Accept-Language")),
+	}, req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream"), nil
 }
 
 // preferred is the language of ours that an Accept-Language ranks first, "" if

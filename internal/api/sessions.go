@@ -214,7 +214,7 @@ func (f *follower) stream(w http.ResponseWriter, r *http.Request, notes []kb.Not
 		}
 		// Then how it stands: who has caught up may trust it.
 		if first {
-			if err := out.event(strconv.FormatInt(f.after, 10), sessionEvent{Type: "state", Session: f.id, State: f.state}); err != nil {
+			if err := out.note(f.after, sessionEvent{Type: "state", Session: f.id, State: f.state}); err != nil {
 				return gone(err)
 			}
 		}
@@ -255,7 +255,7 @@ func (f *follower) send(out *sse, notes []kb.Note) error {
 		if !ok {
 			continue
 		}
-		if err := out.event(strconv.FormatInt(n.Seq, 10), ev); err != nil {
+		if err := out.note(n.Seq, ev); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
@@ -83,15 +84,28 @@ func (s *sse) send(ev kb.Event) error {
 	if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
 		s.n = endAt
 	}
-	return s.event(string(s.turn)+"."+strconv.Itoa(s.n), ev)
+	p := sheets.Get().(*sheet)
+	defer p.putAway()
+	p.ev = ev
+	p.text.WriteString("id: ")
+	p.text.WriteString(string(s.turn))
+	p.text.WriteByte('.')
+	p.text.Write(strconv.AppendInt(p.text.AvailableBuffer(), int64(s.n), 10))
+	return s.event(p, &p.ev)
 }
 
-// event writes one event.
-func (s *sse) event(id string, v any) error {
+// note writes what is no event of an answer.
+func (s *sse) note(id int64, v any) error {
 	p := sheets.Get().(*sheet)
-	defer sheets.Put(p)
-	p.text.Reset()
-	fmt.Fprintf(&p.text, "id: %s\ndata: ", id)
+	defer p.putAway()
+	p.text.WriteString("id: ")
+	p.text.Write(strconv.AppendInt(p.text.AvailableBuffer(), id, 10))
+	return s.event(p, v)
+}
+
+// event writes an event after its id, which p has.
+func (s *sse) event(p *sheet, v any) error {
+	p.text.WriteString("\ndata: ")
 	if err := p.json.Encode(v); err != nil { // with its line end
 		return fmt.Errorf("encode event: %w", err)
 	}
@@ -103,6 +117,13 @@ func (s *sse) event(id string, v any) error {
 type sheet struct {
 	text bytes.Buffer
 	json *json.Encoder // to text, as encode has it
+	ev   kb.Event      // what the encoder is pointed to: one of its own would be allocated for each token
+}
+
+func (p *sheet) putAway() {
+	p.text.Reset()
+	p.ev = kb.Event{}
+	sheets.Put(p)
 }
 
 // sheets go from event to event, whatever stream it is of.
@@ -137,8 +158,8 @@ func (s *sse) beat() (stop func()) {
 }
 
 // stream answers with events as they come. What waits here for a model is the
-// stack of its callers, too: those keep little of their own, or it would need
-// twice the size.
+// stack of its callers, too: those keep little of their own, and what needs much
+// is done aside, or it would take twice the size.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *Tenant, q *kb.Question) error {
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		return s.resume(w, r, t, q, last)
@@ -147,28 +168,47 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *Tenant, q *kb
 	defer cancel()
 	var out *sse
 	for ev, err := range t.Chat.Answer(ctx, *q) {
-		if err != nil && out == nil {
-			return err // nothing is out yet: an ordinary error
-		}
-		if errors.Is(err, kb.ErrRepeated) { // another request with the same key was first: its answer counts
-			return s.sendInstead(r, out, t, q)
-		}
 		if err != nil {
-			return out.send(s.errorEvent(r, err))
+			return s.breakOff(r, out, t, q, err)
 		}
 		if out == nil {
 			out = newSSE(w)
 			defer out.beat()()
 		}
-		if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
-			s.count(ev.Route, *ev.Metadata)
+		if ev.Type == kb.EventChunk {
+			err = out.send(ev)
+		} else {
+			err = s.announce(out, t.ID, ev)
 		}
-		s.sign(t.ID, ev.Sources)
-		if err := out.send(ev); err != nil {
+		if err != nil {
 			return kb.E(kb.Canceled, err, "the client left")
 		}
 	}
 	return nil
+}
+
+// breakOff ends a stream that failed.
+func (s *Server) breakOff(r *http.Request, out *sse, t *Tenant, q *kb.Question, err error) error {
+	switch {
+	case out == nil:
+		return err // nothing is out yet: an ordinary error
+	case errors.Is(err, kb.ErrRepeated): // another request with the same key was first: its answer counts
+		return s.sendInstead(r, out, t, q)
+	}
+	return out.send(s.errorEvent(r, err))
+}
+
+// announce sends an event that is no token: those are larger and fewer, and the
+// first has the head of the answer before it.
+func (s *Server) announce(out *sse, t kb.TenantID, ev kb.Event) (err error) {
+	aside.Do(func() {
+		if ev.Type == kb.EventEnd || ev.Type == kb.EventHandoff && ev.Metadata != nil {
+			s.count(ev.Route, *ev.Metadata)
+		}
+		s.sign(t, ev.Sources)
+		err = out.send(ev)
+	})
+	return err
 }
 
 // sendInstead replaces what is out by the turn of the request that was first.

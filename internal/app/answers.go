@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/eino-qa/eino-qa/internal/api"
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/chat"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -57,7 +58,9 @@ type choosing struct {
 
 func (c choosing) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, error] {
 	return func(yield func(kb.Event, error) bool) {
-		bound, err := c.chosen(ctx)
+		var bound *chat.Chat
+		var err error
+		aside.Do(func() { bound, err = c.chosen(ctx) })
 		if err != nil {
 			yield(kb.Event{}, err)
 			return

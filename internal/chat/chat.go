@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/llm"
 )
@@ -176,13 +177,14 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 	a.owner, a.user, a.addr, a.wishes = req.Owner, req.User, req.Addr, req.Lang
 	id := kb.TurnID(kb.NewID("turn", a.began))
 	for try := 1; ; try++ {
-		if err := a.recall(ctx, req); err != nil {
+		aside.Do(func() { err = a.recall(ctx, req) })
+		if err != nil {
 			return err
 		}
 		a.begin(id, query)
 		a.after, a.reason = kb.StateAI, "timeout" // the reason if it had waited for a human
 		if try == 1 {
-			if err := a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID}); err != nil {
+			if err := a.start(); err != nil {
 				return err
 			}
 		}
@@ -202,7 +204,10 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 	}
 }
 
-// begin makes the turn anew.
+// begin makes the turn anew. Inlined, its literal would take stack of a caller
+// that waits for a model.
+//
+//go:noinline
 func (a *answer) begin(id kb.TurnID, query string) {
 	a.text.Reset()
 	a.asks, a.refuses = query, false
@@ -210,6 +215,13 @@ func (a *answer) begin(id kb.TurnID, query string) {
 		ID: id, Session: a.session.ID, Query: query, Condensed: query,
 		Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
 	}
+}
+
+// start sends the first event.
+//
+//go:noinline
+func (a *answer) start() error {
+	return a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID})
 }
 
 // maxTries bounds how often a message follows a conversation that changes

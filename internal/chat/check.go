@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
 
@@ -15,8 +16,8 @@ import (
 // real. What was withheld or has no support marks its sentence, which result
 // leaves out.
 type checker struct {
-	passages []kb.Passage // [n] is passages[n-1]
-	known    *values      // of passages and question
+	passages []kb.Passage   // [n] is passages[n-1]
+	known    func() *values // of passages and question: many answers state nothing literally
 	deliver  func(text string, cited []kb.Citation) error
 
 	verdict   string          // "", answer or none
@@ -176,6 +177,9 @@ func (c *checker) startsInWord() bool {
 func (c *checker) clean(text string, end bool) string {
 	text = c.torn + text
 	c.torn = ""
+	if !strings.ContainsFunc(text, unseen) { // nearly always
+		return text
+	}
 	var b strings.Builder
 	for text != "" {
 		if !utf8.FullRuneInString(text) && !end {
@@ -193,6 +197,12 @@ func (c *checker) clean(text string, end bool) string {
 		text = text[n:]
 	}
 	return b.String()
+}
+
+// unseen reports a character that clean may have to do with, among them bytes
+// that are none.
+func unseen(r rune) bool {
+	return r == utf8.RuneError || r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && unicode.In(r, unicode.Cf, unicode.Cc, unicode.Zl, unicode.Zp)
 }
 
 // current is the open sentence.
@@ -297,8 +307,11 @@ func (c *checker) cite(p int) {
 		cur = c.sentences[len(c.sentences)-2]
 		claim = cur.words()
 	}
-	start, end, _ := newStatement(claim).evidence(c.passages[p])
-	source := c.source(c.passages[p], start, end)
+	var source int
+	aside.Do(func() {
+		start, end, _ := newStatement(claim).evidence(c.passages[p])
+		source = c.source(c.passages[p], start, end)
+	})
 	for _, have := range cur.parts {
 		if have.source == source {
 			return

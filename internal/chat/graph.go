@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/cloudwego/eino/components/model"
 	"github.com/cloudwego/eino/compose"
 	"github.com/cloudwego/eino/schema"
 
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/llm"
 )
@@ -128,18 +130,13 @@ func (a *answer) throughGraph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the model's stream wherever it was left
-	var ended llm.Ended
-	stream, err := graph.Stream(ctx, a, a.modelOptions(&ended)...)
+	var hold llm.Hold
+	stream, err := a.ask(ctx, graph, &hold)
 	if err != nil {
 		return a.withoutModel(ctx, err)
 	}
-	defer func() { // what was read of a stream is paid for, also of one that is left early
-		stream.Close()
-		cancel()
-		ended.Wait()
-	}()
+	defer hold.End() // what was read of a stream is paid for, also of one that is left early
+	defer stream.Close()
 	if a.writer() != nodePrompt || a.turn.Route != kb.Knowledge {
 		return nil
 	}
@@ -152,12 +149,24 @@ func (a *answer) throughGraph(ctx context.Context) error {
 	})
 }
 
+// ask runs the graph until there is a stream to read, aside from the stack that
+// reads it.
+func (a *answer) ask(ctx context.Context, graph runnable, hold *llm.Hold) (stream *schema.StreamReader[*schema.Message], err error) {
+	emit := a.emit
+	aside.Tell(emit, func(tell func(kb.Event) error) {
+		a.emit = tell
+		stream, err = graph.Stream(ctx, a, a.modelOptions(hold)...)
+	})
+	a.emit = emit
+	return stream, err
+}
+
 // modelOptions are how this tenant's answer is written.
-func (a *answer) modelOptions(ended *llm.Ended) []compose.Option {
+func (a *answer) modelOptions(hold *llm.Hold) []compose.Option {
 	if a.engine.models == nil {
 		return nil
 	}
-	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithEnded(ended)}
+	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithHold(hold)}
 	if a.tenant.Model != "" {
 		opts = append(opts, model.WithModel(a.tenant.Model))
 	}
@@ -234,7 +243,7 @@ func (a *answer) quotesInstead() error {
 // replace puts text in place of everything said so far.
 func (a *answer) replace(text string) error {
 	a.set(a.opening + text)
-	if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
+	if err := a.show(); err != nil {
 		return err
 	}
 	return a.emit(kb.Event{Type: kb.EventReplace, Content: a.turn.Answer})
@@ -282,22 +291,33 @@ func (a *answer) asked() string {
 
 // checker reads the answer to this question.
 func (a *answer) checker() *checker {
-	texts := []string{a.asked()}
-	for _, p := range a.found.Passages {
-		texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
-	}
-	return &checker{passages: a.found.Passages, known: newValues(texts...), deliver: a.deliver}
+	known := sync.OnceValue(func() (v *values) {
+		texts := []string{a.asked()}
+		for _, p := range a.found.Passages {
+			texts = append(texts, p.Title, p.Heading, p.Prefix, p.Text)
+		}
+		aside.Do(func() { v = newValues(texts...) })
+		return v
+	})
+	return &checker{passages: a.found.Passages, known: known, deliver: a.deliver}
 }
 
 // deliver sends a piece of the answer, and the sources when there is a new one.
 func (a *answer) deliver(text string, sources []kb.Citation) error {
 	if len(sources) > len(a.turn.Sources) {
 		a.turn.Sources = append([]kb.Citation{}, sources...)
-		if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
+		if err := a.show(); err != nil {
 			return err
 		}
 	}
 	return a.say(text)
+}
+
+// show sends the sources as they are now.
+//
+//go:noinline
+func (a *answer) show() error {
+	return a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources})
 }
 
 // conclude weighs the whole answer: what has no support goes.

@@ -55,7 +55,7 @@ func (c *checker) quotation(open rune, n int, end bool) (more bool) {
 	switch {
 	case at < 0 && !end && len(c.held) <= holdBytes:
 		return true
-	case at < 0 && !end && c.known.quoted(c.held[n:]):
+	case at < 0 && !end && c.known().quoted(c.held[n:]):
 		c.quote, c.stop = c.held[n:], stop // goes out as far as it is real
 		c.state(c.held, c.quote)
 		c.held = ""
@@ -71,7 +71,7 @@ func (c *checker) quotation(open rune, n int, end bool) (more bool) {
 	inside := c.held[n : n+at]
 	whole := c.held[:n+at+utf8.RuneLen(stop)]
 	c.held = c.held[len(whole):]
-	if c.known.quoted(inside) && !strings.ContainsAny(inside, "[]【】") {
+	if c.known().quoted(inside) && !strings.ContainsAny(inside, "[]【】") {
 		c.state(whole, inside)
 		return false
 	}
@@ -88,7 +88,7 @@ func (c *checker) quoteOn(n int, end bool) (more bool) {
 		c.held, c.quote = c.held[n:], ""
 		return false
 	}
-	if c.quote += c.held[:n]; !c.known.quoted(c.quote) {
+	if c.quote += c.held[:n]; !c.known().quoted(c.quote) {
 		c.withhold()
 		c.until, c.quote = c.stop, ""
 		return false
@@ -144,7 +144,7 @@ func (c *checker) tag(n int, end bool) (more bool) {
 	if at < 0 && !end && len(c.held) <= holdBytes && !strings.Contains(c.held, "\n") {
 		return true
 	}
-	if at >= 0 && c.known.quoted(c.held[:at+1]) {
+	if at >= 0 && c.known().quoted(c.held[:at+1]) {
 		whole := c.held[:at+1]
 		c.held = c.held[at+1:]
 		c.state(whole, whole)
@@ -226,7 +226,7 @@ func (c *checker) word(end bool) (more bool) {
 	switch {
 	case !stated || counts:
 		c.flushQuiet(core)
-	case c.known.has(core):
+	case c.known().has(core):
 		c.flushQuiet(core)
 		cur := c.current()
 		cur.literals = append(cur.literals, func(v *values) bool { return v.has(core) })
@@ -291,7 +291,7 @@ func (c *checker) hanNumber(end bool) (more bool) {
 	switch {
 	case !n.counts():
 		c.flushQuiet(n.run)
-	case n.in(c.known):
+	case n.in(c.known()):
 		c.flushQuiet(n.run)
 		cur := c.current()
 		cur.literals = append(cur.literals, n.in)

@@ -328,7 +328,7 @@ func (a *answer) quote() error {
 	for _, q := range a.found.Quotes {
 		a.turn.Sources = append(a.turn.Sources, cite(a.found.Passages[q.Passage], q))
 	}
-	if err := a.emit(kb.Event{Type: kb.EventSources, Sources: a.turn.Sources}); err != nil {
+	if err := a.show(); err != nil {
 		return err
 	}
 	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "answer", Route: kb.Knowledge}); err != nil {

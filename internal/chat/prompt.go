@@ -42,9 +42,11 @@ func (a *answer) prompt() []*schema.Message {
 		system, question = answerEn, "Question: "
 	}
 	var b strings.Builder
-	hits := a.fit()
+	hits, texts := a.fit()
 	for _, i := range readingOrder(a.found.Passages, hits) {
-		b.WriteString("[" + strconv.Itoa(i+1) + "] " + llm.Trim(passageText(a.found.Passages[i]), passageTokens) + "\n\n")
+		b.WriteString("[" + strconv.Itoa(i+1) + "] ")
+		b.WriteString(llm.Trim(texts[i], passageTokens))
+		b.WriteString("\n\n")
 	}
 	b.WriteString(question + a.turn.Condensed)
 	return []*schema.Message{schema.SystemMessage(strings.TrimSpace(system)), schema.UserMessage(b.String())}
@@ -52,19 +54,23 @@ func (a *answer) prompt() []*schema.Message {
 
 // fit keeps the passages that the prompt has room for, those that were found
 // first and what stands beside them last: the model reads all of them, so all
-// of them can be cited. It returns how many of them were found.
-func (a *answer) fit() (hits int) {
+// of them can be cited. It returns how many of them were found, and the texts
+// of all.
+func (a *answer) fit() (hits int, texts []string) {
 	all := slices.Concat(a.found.Passages, a.found.Context)
-	left, n := passageTokens, 0
-	for ; n < len(all); n++ {
-		if left -= llm.EstimateTokens(passageText(all[n])); left < 0 && n > 0 {
+	left := passageTokens
+	for _, p := range all {
+		text := passageText(p)
+		if left -= llm.EstimateTokens(text); left < 0 && len(texts) > 0 {
 			break
 		}
+		texts = append(texts, text)
 	}
+	n := len(texts)
 	hits = min(n, len(a.found.Passages))
 	a.found.Passages, a.found.Context = all[:n], nil
 	a.found.Quotes = slices.DeleteFunc(slices.Clone(a.found.Quotes), func(q kb.Quote) bool { return q.Passage >= n })
-	return hits
+	return hits, texts
 }
 
 // readingOrder puts what stands beside a passage where it stands: a list that

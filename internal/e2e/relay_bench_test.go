@@ -20,7 +20,7 @@ const relayTo = "E2E_RELAY_TO"
 // on what comes as it comes, read and written by net/http. What ours costs is
 // told beside it.
 func relay(model string) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000, DisableCompression: true}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000, DisableCompression: true, ForceAttemptHTTP2: true}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
 		req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, model, r.Body)
@@ -57,11 +57,11 @@ func relay(model string) {
 }
 
 // startRelay runs the bare relay in a process of its own.
-func startRelay(b *testing.B, model string) *server {
+func startRelay(b *testing.B, model string, env ...string) *server {
 	b.Helper()
 	s := &server{t: b, out: new(output)}
 	s.cmd = exec.Command(os.Args[0])
-	s.cmd.Env = append(os.Environ(), relayTo+"="+model)
+	s.cmd.Env = append(append(os.Environ(), relayTo+"="+model), env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		b.Fatal(err)

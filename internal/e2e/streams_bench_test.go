@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +26,7 @@ import (
 type talker struct {
 	says  string        // after the word ANSWER
 	every time.Duration // between two tokens of one stream
+	apart bool          // streams do not talk in step: as real ones, each has its own moments
 	hold  chan struct{} // not nil: three tokens, then nothing until it is closed
 
 	mu   sync.Mutex
@@ -65,10 +70,13 @@ func (m *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Unlock()
 	w.Header().Set("Content-Type", "text/event-stream")
 	var at []time.Time
+	turn := time.Now()
+	if m.apart {
+		turn = turn.Add(rand.N(m.every))
+	}
 	for i, token := range append([]string{"ANSWER\n"}, pieces(m.says, perToken)...) {
-		if i > 0 {
-			time.Sleep(m.every)
-		}
+		time.Sleep(time.Until(turn))
+		turn = turn.Add(m.every)
 		if m.hold != nil && i == 3 {
 			select {
 			case <-m.hold:
@@ -273,26 +281,43 @@ func (w way) held(s *server, hangUp func()) (inUse, live float64) {
 	return (inUse - usedBefore) / 1024 / streams, (live - liveBefore) / 1024 / streams
 }
 
-// BenchmarkStreams reports what the server adds to a model that talks, beside a
-// bare relay to the same model in the same run: delay and processor time for
-// each token while 200 streams of 50 tokens a second are open, the same while
-// all of them begin at once, and memory for each stream that is open; also its
-// time before the model is asked. Reader, model and server share the cores of
-// the machine.
-func BenchmarkStreams(b *testing.B) {
+// talk is a model, the ways to it, and who is on them.
+type talk struct {
+	m                  *talker
+	model              *httptest.Server
+	client             *http.Client
+	server, relay      *server
+	direct, bare, ours way
+}
+
+// startTalk starts a model that talks, our server and a bare relay. With tls
+// the model is reached as the real one: TLS and HTTP/2.
+func startTalk(b *testing.B, tls bool) *talk {
 	m := &talker{said: map[string][]time.Time{}, came: map[string]time.Time{}, read: map[string][2]time.Time{}}
-	model := httptest.NewServer(m)
-	defer model.Close()
-	s := startB(b, b.TempDir(), []string{
+	t := &talk{m: m, model: httptest.NewUnstartedServer(m)}
+	transport := &http.Transport{MaxIdleConnsPerHost: 2000, ForceAttemptHTTP2: true}
+	var env []string
+	if tls {
+		t.model.EnableHTTP2 = true
+		t.model.StartTLS()
+		transport.TLSClientConfig = t.model.Client().Transport.(*http.Transport).TLSClientConfig
+		file := filepath.Join(b.TempDir(), "model.pem")
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.model.Certificate().Raw}), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		env = []string{"SSL_CERT_FILE=" + file}
+	} else {
+		t.model.Start()
+	}
+	b.Cleanup(t.model.Close)
+	t.client = &http.Client{Transport: transport}
+	t.server = startB(b, b.TempDir(), append(env,
 		"RATE_LIMIT_CHAT_PER_MINUTE=0", "RATE_LIMIT_PUBLIC_PER_MINUTE=0", "SERVER_MAX_CONCURRENT_REQUESTS=5000", "SERVER_REQUEST_TIMEOUT=2m",
-		"DASHSCOPE_BASE_URL=" + model.URL + "/v1", "DASHSCOPE_API_KEY=any", "DASHSCOPE_EMBED_MODEL=none",
-	})
-	defer s.kill()
-	s.sampled()
-	r := startRelay(b, model.URL+"/v1/chat/completions")
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000}}
+		"DASHSCOPE_BASE_URL="+t.model.URL+"/v1", "DASHSCOPE_API_KEY=any", "DASHSCOPE_EMBED_MODEL=none"))
+	t.server.sampled()
+	t.relay = startRelay(b, t.model.URL+"/v1/chat/completions", env...)
 	post := func(url, body string) io.ReadCloser {
-		res, err := client.Post(url, "application/json", strings.NewReader(body))
+		res, err := t.client.Post(url, "application/json", strings.NewReader(body))
 		if err != nil {
 			b.Error(err)
 			return io.NopCloser(strings.NewReader(""))
@@ -304,60 +329,96 @@ func BenchmarkStreams(b *testing.B) {
 			return post(url+"/v1/chat/completions", fmt.Sprintf(`{"stream":true,"q":%q}`, question(n)))
 		}, ofModel}
 	}
-	direct, bare := ofTheModel(model.URL), ofTheModel(r.url)
-	ours := way{b, m, func(n int) io.ReadCloser {
-		return post(s.url+"/chat", fmt.Sprintf(`{"query":%q,"stream":true}`, question(n)))
+	t.direct, t.bare = ofTheModel(t.model.URL), ofTheModel(t.relay.url)
+	t.ours = way{b, m, func(n int) io.ReadCloser {
+		return post(t.server.url+"/chat", fmt.Sprintf(`{"query":%q,"stream":true}`, question(n)))
 	}, ofOurs}
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return t
+}
 
-	b.Run("token", func(b *testing.B) {
-		m.says, m.every = terms(450), 20*time.Millisecond
-		d50, d99, _ := direct.steady(r)
-		r50, r99, rcpu := bare.steady(r)
-		o50, o99, ocpu := ours.steady(s)
-		b.ReportMetric(ms(d50), "ms/direct-p50")
-		b.ReportMetric(ms(o50-d50), "ms/added-p50")
-		b.ReportMetric(ms(o99-d99), "ms/added-p99")
-		b.ReportMetric(ms(r50-d50), "ms/bare-p50")
-		b.ReportMetric(ms(r99-d99), "ms/bare-p99")
-		b.ReportMetric(ocpu, "µs-cpu/token")
-		b.ReportMetric(rcpu, "µs-cpu/bare-token")
-		b.ReportMetric(0, "ns/op")
-	})
-	b.Run("rush", func(b *testing.B) {
-		m.says, m.every = terms(75), 20*time.Millisecond
-		whole := func(w way) (p50, p99 time.Duration) {
-			began := time.Now()
-			return between(b, w.run(20*time.Millisecond), began, began.Add(time.Hour))
-		}
-		d50, d99 := whole(direct)
-		o50, o99 := whole(ours)
-		b.ReportMetric(ms(o50-d50), "ms/added-p50")
-		b.ReportMetric(ms(o99-d99), "ms/added-p99")
-		b.ReportMetric(0, "ns/op")
-	})
-	b.Run("before", func(b *testing.B) {
-		m.says, m.every = terms(10), 0
-		p50, p99 := before(m, ours)
-		b.ReportMetric(ms(p50), "ms/p50")
-		b.ReportMetric(ms(p99), "ms/p99")
-		b.ReportMetric(0, "ns/op")
-	})
-	b.Run("memory", func(b *testing.B) {
-		m.says = terms(10)
-		hangUp := func() {
-			client.CloseIdleConnections()
-			model.CloseClientConnections()
-			time.Sleep(100 * time.Millisecond) // until the servers have noticed
-		}
-		inUse, live := ours.held(s, hangUp)
-		b.ReportMetric(inUse, "KiB/stream")
-		b.ReportMetric(live, "KiB-live/stream")
-		inUse, live = bare.held(r, hangUp)
-		b.ReportMetric(inUse, "KiB/bare-stream")
-		b.ReportMetric(live, "KiB-live/bare-stream")
-		b.ReportMetric(0, "ns/op")
-	})
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// token reports delay and processor time for each token while all streams are
+// open and talk, each at moments of its own.
+func (t *talk) token(b *testing.B) {
+	t.m.says, t.m.every, t.m.apart = terms(450), 20*time.Millisecond, true
+	defer func() { t.m.apart = false }()
+	d50, d99, _ := t.direct.steady(t.relay)
+	r50, r99, rcpu := t.bare.steady(t.relay)
+	o50, o99, ocpu := t.ours.steady(t.server)
+	b.ReportMetric(ms(d50), "ms/direct-p50")
+	b.ReportMetric(ms(o50-d50), "ms/added-p50")
+	b.ReportMetric(ms(o99-d99), "ms/added-p99")
+	b.ReportMetric(ms(r50-d50), "ms/bare-p50")
+	b.ReportMetric(ms(r99-d99), "ms/bare-p99")
+	b.ReportMetric(ocpu, "µs-cpu/token")
+	b.ReportMetric(rcpu, "µs-cpu/bare-token")
+	b.ReportMetric(0, "ns/op")
+}
+
+// rush reports the delay while all streams begin at once and go on in step.
+func (t *talk) rush(b *testing.B) {
+	t.m.says, t.m.every = terms(75), 20*time.Millisecond
+	whole := func(w way) (p50, p99 time.Duration) {
+		began := time.Now()
+		return between(b, w.run(20*time.Millisecond), began, began.Add(time.Hour))
+	}
+	d50, d99 := whole(t.direct)
+	r50, r99 := whole(t.bare)
+	o50, o99 := whole(t.ours)
+	b.ReportMetric(ms(o50-d50), "ms/added-p50")
+	b.ReportMetric(ms(o99-d99), "ms/added-p99")
+	b.ReportMetric(ms(r50-d50), "ms/bare-p50")
+	b.ReportMetric(ms(r99-d99), "ms/bare-p99")
+	b.ReportMetric(0, "ns/op")
+}
+
+// before reports our own time before the model is asked.
+func (t *talk) before(b *testing.B) {
+	t.m.says, t.m.every = terms(10), 0
+	p50, p99 := before(t.m, t.ours)
+	b.ReportMetric(ms(p50), "ms/p50")
+	b.ReportMetric(ms(p99), "ms/p99")
+	b.ReportMetric(0, "ns/op")
+}
+
+// memory reports what each open stream takes.
+func (t *talk) memory(b *testing.B) {
+	t.m.says = terms(10)
+	hangUp := func() {
+		t.client.CloseIdleConnections()
+		t.model.CloseClientConnections()
+		time.Sleep(100 * time.Millisecond) // until the servers have noticed
+	}
+	inUse, live := t.ours.held(t.server, hangUp)
+	b.ReportMetric(inUse, "KiB/stream")
+	b.ReportMetric(live, "KiB-live/stream")
+	inUse, live = t.bare.held(t.relay, hangUp)
+	b.ReportMetric(inUse, "KiB/bare-stream")
+	b.ReportMetric(live, "KiB-live/bare-stream")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkStreams reports what the server adds to a model that talks, beside a
+// bare relay to the same model in the same run: delay and processor time for
+// each token while 200 streams of 50 tokens a second are open, the delay while
+// all of them begin at once, and memory for each stream that is open; also its
+// time before the model is asked. Reader, model and server share the cores of
+// the machine.
+func BenchmarkStreams(b *testing.B) {
+	t := startTalk(b, false)
+	b.Run("token", t.token)
+	b.Run("rush", t.rush)
+	b.Run("before", t.before)
+	b.Run("memory", t.memory)
+}
+
+// BenchmarkStreamsTLS reports the same with a model that is reached as the real
+// one is: by TLS, all streams over a connection or few.
+func BenchmarkStreamsTLS(b *testing.B) {
+	t := startTalk(b, true)
+	b.Run("token", t.token)
+	b.Run("memory", t.memory)
 }
 
 // before is our time until the model is asked to read the message, and from

@@ -63,19 +63,14 @@ type Delta struct {
 // stream has been closed once, its connection released and its usage observed.
 func (c *Client) Stream(ctx context.Context, in []*schema.Message, o Options) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
 		k := &call{}
 		sr, err := c.model.Stream(ctx, in, append(o.eino(), option(func(c *callOptions) { c.call = k }))...)
 		if err != nil {
 			yield(Delta{}, err)
 			return
 		}
-		defer func() {
-			sr.Close()
-			cancel() // a read that still waits for the provider
-			<-k.done
-		}()
+		defer k.end()
+		defer sr.Close()
 		relay(k, sr, yield)
 	}
 }

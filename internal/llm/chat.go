@@ -44,21 +44,16 @@ func WithTenant(id kb.TenantID) model.Option {
 // where the first request taught what the model refuses.
 func WithUsage(f func(Usage)) model.Option { return option(func(o *callOptions) { o.sink = f }) }
 
-// Ended tells when a streamed call has ended. The zero value is ready and
+// Hold is what a streamed call can be ended by. The zero value is ready and
 // serves one call.
-type Ended struct{ call call }
+type Hold struct{ call call }
 
-// WithEnded has e tell about this call.
-func WithEnded(e *Ended) model.Option { return option(func(o *callOptions) { o.call = &e.call }) }
+// WithHold has this call ended by h.
+func WithHold(h *Hold) model.Option { return option(func(o *callOptions) { o.call = &h.call }) }
 
-// Wait returns when the stream of a call that began was closed and its usage
-// told: soon after the reader closed it and ended its context. Without a call
-// it returns at once.
-func (e *Ended) Wait() {
-	if e.call.done != nil {
-		<-e.call.done
-	}
-}
+// End closes the call's stream, wherever it was left, and returns when its usage
+// was told. Without a stream it returns at once.
+func (h *Hold) End() { h.call.end() }
 
 // WithJSON asks for a JSON object (response_format json_object). A message must
 // contain the word JSON; see also JSON.
@@ -75,8 +70,9 @@ func WithoutRetry() model.Option { return option(func(o *callOptions) { o.noRetr
 // package: a stream that ends with io.EOF was finished by the model, all else
 // is an error that kb.KindOf knows. It takes eino's common options (model,
 // temperature, max tokens, stop, tools) and this package's. A stream ends with
-// its context, which has to be cancelled where it is left before its end: eino
-// has no way to tell the model that a stream was closed but a goroutine for it.
+// its context, which has to be cancelled where it is left before its end, or be
+// ended by a Hold: eino has no way to tell the model that a stream was closed
+// but a goroutine for it.
 func (c *Client) Chat() model.ToolCallingChatModel { return c.model }
 
 // chatModel wraps eino's client for the provider.
@@ -249,7 +245,7 @@ func (m *chatModel) stream(ctx context.Context, in []*schema.Message, opts []mod
 	switch {
 	case err == nil && b != nil:
 		sr.Close() // empty, see begin
-		return m.pull(ctx, b), nil
+		return m.pull(b), nil
 	case b != nil:
 		_ = b.Close()
 	}
@@ -257,9 +253,8 @@ func (m *chatModel) stream(ctx context.Context, in []*schema.Message, opts []mod
 }
 
 // pull is a stream that is read by whoever asks for its next message. It closes
-// b at its end and, wherever it was left, with ctx.
-func (m *chatModel) pull(ctx context.Context, b *streamBody) *schema.StreamReader[*schema.Message] {
-	stop := context.AfterFunc(ctx, func() { _ = b.Close() })
+// b at its end; wherever it was left, its context does.
+func (m *chatModel) pull(b *streamBody) *schema.StreamReader[*schema.Message] {
 	asked := make([]struct{}, math.MaxInt32) // takes no memory
 	return schema.StreamReaderWithConvert(schema.StreamReaderFromArray(asked), func(struct{}) (*schema.Message, error) {
 		p, err := b.next()
@@ -271,7 +266,6 @@ func (m *chatModel) pull(ctx context.Context, b *streamBody) *schema.StreamReade
 			err = finished(p.finish)
 		}
 		if err != nil {
-			stop()
 			_ = b.Close()
 		}
 		if err == nil || errors.Is(err, io.EOF) {

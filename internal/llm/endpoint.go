@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -149,7 +150,7 @@ func (e *endpoint) try(req *http.Request, body []byte, k *call) (*http.Response,
 	}
 	a := &attempt{e: e, k: k, body: body, lim: lim, probe: probe, ctx: ctx, start: now}
 	a.try, a.cancel = context.WithCancelCause(ctx)
-	a.timer = time.AfterFunc(e.timeout, func() { a.cancel(fmt.Errorf("%w: nothing within %v", ErrTimeout, e.timeout)) })
+	a.timer = time.AfterFunc(e.timeout, a.late)
 	res, v := a.send(req)
 	if v != nil {
 		a.finish(v)
@@ -174,10 +175,20 @@ type attempt struct {
 	ctx    context.Context // the caller's
 	try    context.Context
 	cancel context.CancelCauseFunc
-	timer  *time.Timer
+	timer  *time.Timer // until it is answered, then of each wait for a chunk
+	begun  atomic.Bool // it is answered by a stream
 	start  time.Time
 	body   []byte // of the request; nil once it is answered by a stream
 	once   sync.Once
+}
+
+// late ends an attempt for which nothing came in time.
+func (a *attempt) late() {
+	if a.begun.Load() {
+		a.cancel(fmt.Errorf("%w: no further chunk", ErrTimeout))
+		return
+	}
+	a.cancel(fmt.Errorf("%w: nothing within %v", ErrTimeout, a.e.timeout))
 }
 
 // hasty is how long a try must have lasted for the caller's deadline to count
@@ -207,7 +218,7 @@ func (a *attempt) finish(v *verdict) {
 
 // send sends the request and reads the answer, or the beginning of a stream.
 func (a *attempt) send(req *http.Request) (*http.Response, *verdict) {
-	out := req.Clone(a.try)
+	out := req.WithContext(a.try)
 	out.GetBody = func() (io.ReadCloser, error) { return &released{*bytes.NewReader(a.body)}, nil } // for connections that went stale
 	out.Body, _ = out.GetBody()
 	out.ContentLength = int64(len(a.body))
@@ -284,13 +295,15 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 		return nil, a.e.broken(a.ctx, a.try, err)
 	}
 	a.timer.Stop()
+	a.begun.Store(true)
 	a.e.breaker.alive(a.probe)
 	b.first = time.Now()
-	b.timer = time.AfterFunc(a.e.idle, func() { a.cancel(fmt.Errorf("%w: no further chunk", ErrTimeout)) })
-	b.timer.Stop()
 	b.over = time.AfterFunc(a.e.maxStream, func() {
 		a.cancel(fmt.Errorf("%w: not at its end after %v", ErrTimeout, a.e.maxStream))
 	})
+	b.mu.Lock() // it may have to close at once
+	b.leave = context.AfterFunc(a.ctx, func() { _ = b.Close() })
+	b.mu.Unlock()
 	a.k.stream = b
 	empty := *res
 	empty.Body, empty.ContentLength = io.NopCloser(strings.NewReader("data: [DONE]\n\n")), -1
@@ -298,18 +311,18 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 }
 
 // streamBody is a stream that has begun. While next waits for the provider the
-// idle timer runs; while the reader takes its time it does not.
+// attempt's timer runs; while the reader takes its time it does not.
 type streamBody struct {
 	a     *attempt
 	src   io.ReadCloser
 	sse   *sse
 	first time.Time
-	timer *time.Timer // idle
 	over  *time.Timer
 	once  sync.Once
 
-	mu  sync.Mutex // sse, between next and the Close that interrupts it
-	bad *verdict
+	mu    sync.Mutex // sse, between next and the Close that interrupts it
+	bad   *verdict
+	leave func() bool // its context's end need not close it any more
 }
 
 // next returns what came; errors other than io.EOF are *kb.Error.
@@ -324,8 +337,8 @@ func (b *streamBody) next() (piece, error) {
 		if b.sse.finish != "" {
 			idle = min(idle, lastWords)
 		}
-		b.timer.Reset(idle)
-		defer b.timer.Stop()
+		b.a.timer.Reset(idle)
+		defer b.a.timer.Stop()
 	}
 	p, err := b.sse.next()
 	if err == nil || errors.Is(err, io.EOF) {
@@ -338,13 +351,15 @@ func (b *streamBody) next() (piece, error) {
 // lastWords is how long usage and [DONE] may come after the finish reason.
 const lastWords = 2 * time.Second
 
-// Close ends the stream, also one that next waits for, and accounts for it.
+// Close ends the stream, also one that next waits for, and accounts for it,
+// before any call of it returns.
 func (b *streamBody) Close() error {
 	b.once.Do(func() {
 		b.a.cancel(context.Canceled)
 		b.over.Stop()
 		_ = b.src.Close()
 		b.mu.Lock()
+		b.leave()
 		v := b.bad
 		if v == nil && b.sse.finish == "" { // the reader left
 			v = &verdict{err: kb.E(kb.Canceled, &CallError{Op: b.a.e.op, cause: context.Canceled}, "the request was cancelled")}
@@ -353,7 +368,6 @@ func (b *streamBody) Close() error {
 		b.mu.Unlock()
 		b.a.finish(v)
 		b.a.e.account(b.a.ctx, b.a.k, h, v)
-		close(b.a.k.done)
 	})
 	return nil
 }

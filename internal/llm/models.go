@@ -2,6 +2,7 @@ package llm
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -27,7 +28,7 @@ type Model struct {
 // million tokens, thinking off, first price tier): model-studio/models,
 // text-embedding-synchronous-api, rerank, "AI PaaS billing rules"; see
 // facts/dependencies.md §4. Prices change: Config.Prices overrides.
-func catalogue() []Model {
+var catalogue = sync.OnceValue(func() []Model {
 	wide := []int{1024, 2048, 1536, 768, 512, 256, 128, 64}
 	return []Model{
 		{ID: "qwen-plus", Op: OpChat, Context: 131_072, MaxInput: 129_024, MaxOutput: 32_768, Thinking: true, Price: cny(0.8, 2)},
@@ -44,7 +45,7 @@ func catalogue() []Model {
 		{ID: "qwen3-rerank", Op: OpRerank, MaxInput: 4_000, BatchRows: 500, BatchSize: 30_000, Price: cny(0.5, 0)},
 		{ID: "gte-rerank-v2", Op: OpRerank, MaxInput: 4_000, BatchRows: 500, BatchSize: 30_000, Price: cny(0.8, 0)},
 	}
-}
+})
 
 // Lookup finds a model of the catalogue by its id.
 func Lookup(id string) (Model, bool) {

@@ -74,7 +74,6 @@ type call struct {
 
 	mu    sync.Mutex
 	usage Usage
-	done  chan struct{} // closed when the stream is
 }
 
 // patience is how long a call waits for a provider that named a time: someone
@@ -94,11 +93,18 @@ func (k *call) spent() Usage {
 	return k.usage
 }
 
+// end closes the call's stream, if it has one, wherever it was left, and
+// returns when its usage was told.
+func (k *call) end() {
+	if k.stream != nil {
+		_ = k.stream.Close()
+	}
+}
+
 type callKey struct{}
 
 func withCall(ctx context.Context, k *call) context.Context {
 	k.start = time.Now()
-	k.done = make(chan struct{})
 	return context.WithValue(ctx, callKey{}, k)
 }
 

@@ -181,11 +181,10 @@ func (s *sse) data(data []byte) {
 	if len(s.event) > 0 { // the event's earlier lines: JSON may be cut wherever it may have a line end
 		data = append(append(s.event, '\n'), data...)
 	}
-	var c chunk
+	var c chunk // stays on the stack: a chunk is a token
 	var err error
 	if len(s.event) > 0 || !c.plain(data) {
-		c = chunk{}
-		err = json.Unmarshal(data, &c)
+		c, err = decoded[chunk](data)
 	}
 	if _, cut := errors.AsType[*json.SyntaxError](err); cut {
 		s.event = bytes.Clone(data)
@@ -212,10 +211,17 @@ func (s *sse) pass(c *chunk) {
 			return
 		}
 	}
-	var u wireUsage
-	if present(c.Usage) && json.Unmarshal(c.Usage, &u) == nil { // one we cannot read costs an estimate, not the answer
+	if !present(c.Usage) {
+		return
+	}
+	if u, err := decoded[wireUsage](c.Usage); err == nil { // one we cannot read costs an estimate, not the answer
 		s.usage, s.got.usage, s.some = &u, &u, true
 	}
+}
+
+func decoded[T any](data []byte) (v T, err error) {
+	err = json.Unmarshal(data, &v)
+	return v, err
 }
 
 // choice takes one choice, and reports false if it ended the stream.
