@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/superfly/ltx"
 
@@ -163,23 +165,26 @@ func TestASnapshotWithoutChecksumsGetsThem(t *testing.T) {
 
 func TestChecksumsExpireWithTheirSnapshot(t *testing.T) {
 	t.Parallel()
-	l, b := newLog(t, Config{})
-	st, old := snapshot(t, l)
-	st = set(t, l, st, 99)
-	f, err := l.Snapshot(t.Context(), st.Lineage)
-	if err == nil {
-		err = l.VerifySnapshot(t.Context(), st.Lineage, f)
-	}
-	if err == nil {
-		_, err = l.Expire(t.Context(), st.Lineage, f, Retention{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	infos, _, err := b.List(t.Context(), l.Root(st.Lineage)+"/sums/", "", 0)
-	if err != nil || len(infos) != 1 || infos[0].Key != l.sumsKey(st.Lineage, f.Max) {
-		t.Errorf("checksums %v %v, want those of %s alone; %s is gone", infos, err, f, old)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l, b := newLog(t, Config{})
+		st, old := snapshot(t, l)
+		time.Sleep(time.Second) // else the old snapshot would be as young as now
+		st = set(t, l, st, 99)
+		f, err := l.Snapshot(t.Context(), st.Lineage)
+		if err == nil {
+			err = l.VerifySnapshot(t.Context(), st.Lineage, f)
+		}
+		if err == nil {
+			_, err = l.Expire(t.Context(), st.Lineage, f, Retention{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		infos, _, err := b.List(t.Context(), l.Root(st.Lineage)+"/sums/", "", 0)
+		if err != nil || len(infos) != 1 || infos[0].Key != l.sumsKey(st.Lineage, f.Max) {
+			t.Errorf("checksums %v %v, want those of %s alone; %s is gone", infos, err, f, old)
+		}
+	})
 }
 
 func FuzzDecodeSums(f *testing.F) {
