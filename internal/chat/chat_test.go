@@ -355,6 +355,7 @@ func TestUnderstand(t *testing.T) {
 		"我不需要人工客服，谢谢":                               {route: kb.Direct, act: actCancel},
 		"Please don't transfer me to a human":       {route: kb.Direct, act: actCancel},
 		"轉人工":                                       {route: kb.Handoff},
+		"我特别要找人工客服":                                 {route: kb.Handoff},
 		"no human please":                           {route: kb.Direct, act: actCancel},
 		"好的，不用转人工了，谢谢。":                             {route: kb.Direct, act: actCancel},
 		"不要转人工，你能帮我吗？":                              {route: kb.Direct, act: actCancel},

@@ -39,7 +39,7 @@ func refusal(query string) (question string, refuses bool) {
 	}
 	var rest strings.Builder
 	for _, clause := range clauses.FindAllString(query, -1) {
-		folded := lexical.Fold(clause)
+		folded := strings.ReplaceAll(lexical.Fold(clause), "特别", "很") // it has 别 in it
 		b := bare(folded)
 		switch {
 		case len(b) > refusalBytes: // mentions a human
