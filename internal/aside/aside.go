@@ -5,13 +5,26 @@
 // stack, each open stream would hold 16 KiB for it in place of 8.
 package aside
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+)
 
 // errGone is what is told to who tells a caller that has panicked.
 var errGone = errors.New("the listener is gone")
 
+// Panic is a panic that happened aside, with the stack it happened on.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+func (p *Panic) Error() string { return fmt.Sprintf("%v, aside:\n%s", p.Value, p.Stack) }
+
 // Do calls f aside and returns when it has returned. A panic of f goes on in the
-// caller.
+// caller as a *Panic, http.ErrAbortHandler as it is.
 func Do(f func()) {
 	Tell(func(struct{}) error { return nil }, func(func(struct{}) error) { f() })
 }
@@ -23,7 +36,12 @@ func Tell[E any](hear func(E) error, f func(tell func(E) error)) {
 	var p any
 	go func() {
 		defer close(said)
-		defer func() { p = recover() }()
+		defer func() {
+			p = recover()
+			if _, known := p.(*Panic); p != nil && p != http.ErrAbortHandler && !known { //nolint:errorlint // net/http compares it so
+				p = &Panic{p, debug.Stack()}
+			}
+		}()
 		f(func(e E) error {
 			said <- e
 			if err, ok := <-heard; ok {

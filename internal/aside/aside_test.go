@@ -2,7 +2,9 @@ package aside
 
 import (
 	"errors"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -33,11 +35,24 @@ func TestWhatIsToldIsHeardByTheCaller(t *testing.T) {
 func TestAPanicGoesOnInTheCaller(t *testing.T) {
 	t.Parallel()
 	defer func() {
-		if p := recover(); p != "deep" {
-			t.Errorf("recovered %v", p)
+		p, ok := recover().(*Panic)
+		if !ok || p.Value != "deep" || !strings.Contains(p.Error(), "aside.fall") {
+			t.Errorf("recovered %v, want its value and where it was", p)
 		}
 	}()
-	Do(func() { panic("deep") })
+	Do(func() { Do(fall) })
+}
+
+func fall() { panic("deep") }
+
+func TestAHandlerMayAbortAside(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			t.Errorf("recovered %v, want it as it was", p)
+		}
+	}()
+	Do(func() { panic(http.ErrAbortHandler) })
 }
 
 // Who listens may panic, as http handlers do to cut a connection: then f is told
