@@ -119,12 +119,15 @@ func (a *answer) find(ctx context.Context) (kb.Found, error) {
 		return a.search(ctx, a.turn.Condensed)
 	}
 	topic := bounded(a.topic())
-	if turn := turnsTo.FindString(a.asks); topic != "" && len(turn) < len(a.asks) {
+	if topic == "" {
+		return a.search(ctx, a.turn.Condensed)
+	}
+	if turn := turnsTo.FindString(a.asks); len(turn) < len(a.asks) {
 		a.turn.Condensed = a.asks[len(turn):]
 	}
 	query := a.turn.Condensed
 	how := refersBack(query)
-	if topic == "" || how == standsAlone {
+	if how == standsAlone {
 		return a.search(ctx, query)
 	}
 	folded := withoutCodes(topic, query) + "\n" + query

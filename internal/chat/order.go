@@ -226,7 +226,7 @@ func readInquiry(query string, last *kb.OrderRef) (inquiry, bool) {
 	id := orderID(q, asked && last.ID == "")
 	mine := saysWhereabouts(lower) || saysLookUp(bare(lower))
 	switch {
-	case asked && !mine && last.ID != "" && (id == "" || !orderWord.MatchString(lower) || answersBeside(q, id, last.ID)) && !strings.ContainsAny(q, "#№"):
+	case asked && !mine && last.ID != "" && (id == "" || !aboutOrders(lower) || answersBeside(q, id, last.ID)) && !strings.ContainsAny(q, "#№"):
 		return readAnswer(q, lower, last.ID)
 	case id != "":
 		in := inquiry{key: kb.OrderKey(id)}

@@ -80,11 +80,13 @@ var (
 	leadIn = lazily(`^\s*((好的?|嗯|那|就|ok|okay|sure|yes|well)[,，。.\s]*)*(我的?|收货人?的?|预留的?|下单的?|订单的?|的|my|the|it'?s?|i'?m|i am)?\s*(手机号?码?|电话号?码?|号码|尾号|后四位|末四位|姓名|名字|名|邮箱|邮件|邮编|验证码?|验证信息|校验码|密码|口令|收货人|last name|first name|surname|name|phone( number)?|mobile( number)?|e-?mail( address)?|zip( code)?|post ?code|code|pin|verifier|password|last (four|4)( digits)?)?(的?(尾号|后四位|末四位))?\s*(是|为|叫|:|：|=|ends (with|in)|ending (with|in)|is|are|was)?\s*[:：]?\s*`)
 )
 
-// Each match of whereabouts and of lookUp has one of these: both take long to
-// compile, for a question that has none of them.
+// Each match of a pattern has one of these: compiling takes long, for a question
+// that has none of them.
 const (
 	whereaboutsHas = `我|俺|咱|订单|my |order|package|parcel|shipment|purchase|delivery|when |what time `
 	lookUpHas      = `订单|快递|包裹|物流|单号|单子|order|package|parcel|shipment`
+	orderWordHas   = `订单|單號|訂單|单号|运单|包裹|快递|物流|order|parcel|package|shipment|purchase|tracking`
+	strongMarkHas  = `订单|訂單|单号|單號|order`
 )
 
 // hasAny reports whether s has one of words, which stand between "|".
@@ -112,24 +114,102 @@ var idToken = lazily(`[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*`)
 
 var (
 	strongMark = lazily(`(?i)(订单编号|订单号码?|訂單編號|訂單號|单号|單號|运单号|order\s*(number|num|no\.?|id|#))\s*(是|为|is|:|：|=)?\s*[#№]?\s*$`)
-	nearMark   = lazily(`(?i)(订单|訂單|运单|\border)\s*(是|为|is|:|：|=)?\s*$`)
-	nearAfter  = lazily(`^\s*(号|这个|这笔|这单|这|的|那个)*(订单|訂單)`)
-	hashMark   = lazily(`[#№]\s*$`)
-	proofMark  = lazily(`(?i)(手机号?码?|电话号?码?|尾号|后四位|末四位|验证码?|密码|邮编|phone( number)?|mobile( number)?|ending( in| with)?|ends( in| with)?|code|pin|zip( code)?)\s*(是|为|is|:|：|=)?\s*$`)
-	unitAfter  = lazily(`(?i)^\s*(个|件|元|块|条|笔|份|台|套|箱|天|年|月|日|号|人|次|%|分钟|小时|万|千|pieces?|units?|pcs|items?|times|copies|dollars|usd|rmb|cny|yuan|days?|hours?|people|orders|requests)`)
 	datelike   = lazily(`^(19|20)\d\d(?:[-/.](0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])|(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))$`)
 	fillerOnly = lazily(`^(请|麻烦|帮我|帮忙|帮|我要|我想|想|给我|查询|查看|查找|查|跟踪|追踪|看看|看|一下|下|的|这个|这笔|状态|进度|到哪里?了?|在哪里?|发货|了吗|了没|了|吗|呢|是|你好|您好|hi|hello|订单|订单号|运单|order|please|check|track|status|of|where|is|find|look|up|show|me|for|my|what|whats|the|it|its|number|no|id)*$`)
 )
+
+// What stands before and after a number, and says what it is.
+const (
+	nearMarks   = `订单|訂單|运单|order`
+	nearAfters  = `订单|訂單`
+	nearFillers = `号|这个|这笔|这单|这|的|那个`
+	proofMarks  = `手机|手机号|手机码|手机号码|电话|电话号|电话码|电话号码|尾号|后四位|末四位|验证|验证码|密码|邮编|` +
+		`phone|phone number|mobile|mobile number|ending|ending in|ending with|ends|ends in|ends with|code|pin|zip`
+	units = `个|件|元|块|条|笔|份|台|套|箱|天|年|月|日|号|人|次|%|分钟|小时|万|千|` +
+		`piece|unit|pcs|item|times|copies|dollars|usd|rmb|cny|yuan|day|hour|people|orders|requests`
+)
+
+const space = " \t\n\f\r" // \s of a pattern
+
+// calls reports whether before ends with one of words, and maybe a word that
+// says that what follows is it.
+func calls(before, words string) bool {
+	before = strings.TrimRight(strings.ToLower(before), space)
+	if endsIn(before, words) {
+		return true
+	}
+	for _, is := range [...]string{"是", "为", "is", ":", "：", "="} {
+		if rest, ok := strings.CutSuffix(before, is); ok {
+			return endsIn(strings.TrimRight(rest, space), words)
+		}
+	}
+	return false
+}
+
+// endsIn reports whether s ends with one of words; "order" is a whole word.
+func endsIn(s, words string) bool {
+	for w := range strings.SplitSeq(words, "|") {
+		rest, ok := strings.CutSuffix(s, w)
+		if ok && (w != "order" || rest == "" || !isWord(rest[len(rest)-1])) {
+			return true
+		}
+	}
+	return false
+}
+
+// isWord reports whether c is of a word, for \b of a pattern.
+func isWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// beginsWith reports whether s begins with one of words, and returns the rest.
+func beginsWith(s, words string) (rest string, ok bool) {
+	for w := range strings.SplitSeq(words, "|") {
+		if rest, ok := strings.CutPrefix(s, w); ok {
+			return rest, true
+		}
+	}
+	return s, false
+}
+
+// counts reports whether after begins with what is counted or measured.
+func counts(after string) bool {
+	_, ok := beginsWith(strings.ToLower(strings.TrimLeft(after, space)), units)
+	return ok
+}
+
+// belongs reports whether after says that what stands before is an order's.
+func belongs(after string) bool {
+	after = strings.TrimLeft(after, space)
+	for {
+		if _, ok := beginsWith(after, nearAfters); ok {
+			return true
+		}
+		rest, ok := beginsWith(after, nearFillers)
+		if !ok {
+			return false
+		}
+		after = rest
+	}
+}
+
+// aboutOrders reports whether a message of small letters has a word for orders.
+func aboutOrders(lower string) bool {
+	return hasAny(lower, orderWordHas) && orderWord.MatchString(lower)
+}
 
 // orderID returns the id of the order that a message names, "" if it names
 // none. wanted says that one was asked for. Numbers that are dates, amounts or
 // phones are none, unless they are called so.
 func orderID(q string, wanted bool) string {
 	lower := strings.ToLower(q)
-	about := orderWord.MatchString(otherOrder.ReplaceAllString(lower, ""))
+	about := aboutOrders(lower) && aboutOrders(otherOrder.ReplaceAllString(lower, ""))
 	best, bestRank := "", 0
+	if !strings.ContainsAny(q, "0123456789") {
+		return ""
+	}
 	for _, at := range idToken.FindAllStringIndex(q, maxWords) {
-		word, before, after := orderPath.ReplaceAllString(q[at[0]:at[1]], ""), near(q[:at[0]], -1), near(q[at[1]:], 1)
+		word, before, after := withoutPath(q[at[0]:at[1]]), near(q[:at[0]], -1), near(q[at[1]:], 1)
 		if rank := idRank(word, before, after, about, wanted); rank > bestRank {
 			best, bestRank = word, rank
 		}
@@ -156,8 +236,13 @@ const (
 	maxWords   = 100 // words that are looked at: who writes more numbers asks about something else
 )
 
-// orderPath is how some write an id: "order/1234".
-var orderPath = lazily(`^(?i:orders?)/`)
+// withoutPath returns 1234 of "order/1234", which is how some write an id.
+func withoutPath(word string) string {
+	if path, id, ok := strings.Cut(word, "/"); ok && (strings.EqualFold(path, "order") || strings.EqualFold(path, "orders")) {
+		return id
+	}
+	return word
+}
 
 // idRank tells how surely a word is an order's id: 0 is not at all.
 func idRank(word, before, after string, about, wanted bool) int {
@@ -171,7 +256,8 @@ func idRank(word, before, after string, about, wanted bool) int {
 		}
 	}
 	long := digits >= 5 || letters > 0 && digits >= 4 // what a year, a model or an error code is not
-	hash := hashMark.MatchString(before)
+	marked := strings.TrimRight(before, space)
+	hash := strings.HasSuffix(marked, "#") || strings.HasSuffix(marked, "№")
 	switch {
 	case digits == 0 || len(word) > maxOrderID:
 		return 0
@@ -179,17 +265,17 @@ func idRank(word, before, after string, about, wanted bool) int {
 		return 0 // a path
 	case strings.HasSuffix(before, "@") || strings.HasPrefix(after, "@") || strings.HasSuffix(before, "/") || strings.HasPrefix(after, "://"):
 		return 0 // of an address
-	case strongMark.MatchString(before):
+	case hasAny(strings.ToLower(before), strongMarkHas) && strongMark.MatchString(before):
 		return 5
-	case proofMark.MatchString(before):
+	case calls(before, proofMarks):
 		return 0
 	case hash && about:
 		return 4
-	case unitAfter.MatchString(after) && !nearAfter.MatchString(after):
+	case counts(after) && !belongs(after):
 		return 0
-	case nearMark.MatchString(before) && fillerOnly.MatchString(bare(strings.ToLower(before+" "+after))):
+	case calls(before, nearMarks) && fillerOnly.MatchString(bare(strings.ToLower(before+" "+after))):
 		return 3
-	case long && (nearMark.MatchString(before) || nearAfter.MatchString(after)):
+	case long && (calls(before, nearMarks) || belongs(after)):
 		return 3
 	case letters+digits < 3:
 		return 0
@@ -220,7 +306,7 @@ func answerTokens(q, key string) (answer string, all []string) {
 			continue
 		}
 		all = append(all, w)
-		if c := proofMark.MatchString(near(q[:at[0]], -1)); c || !called {
+		if c := calls(near(q[:at[0]], -1), proofMarks); c || !called {
 			answer, called = w, c
 		}
 	}
