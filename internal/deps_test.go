@@ -86,7 +86,7 @@ var own = map[string]string{
 	"internal/serverless/early":           "largepages",
 	"internal/serverless/aws":             "kb serverless/function",
 	"internal/serverless/fc":              "kb serverless/function",
-	"internal/serverless/function":        "kb",
+	"internal/serverless/function":        "kb aside",
 	"internal/serverless/emulator":        "",
 	"internal/serverless/pack":            "",
 	"internal/serverless/coldbench":       "commitlog serverless/emulator",

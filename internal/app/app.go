@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/eino-qa/eino-qa/internal/api"
+	"github.com/eino-qa/eino-qa/internal/aside"
 	"github.com/eino-qa/eino-qa/internal/auth"
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/console"
@@ -86,7 +87,10 @@ func openOn(ctx context.Context, cfg config.Config, log *slog.Logger, m meter, b
 	a.begun = a.tenants.Now()
 	if foreseen != "" {
 		// Best effort: who asks for it meets the store's trouble itself.
-		a.beside.Go(func() { _, _ = a.openStore(ctx, foreseen, false) })
+		a.beside.Go(func() {
+			aside.Deepen()
+			_, _ = a.openStore(ctx, foreseen, false)
+		})
 	}
 	if err := a.bootstrap(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())

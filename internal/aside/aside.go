@@ -26,7 +26,7 @@ func (p *Panic) Error() string { return fmt.Sprintf("%v, aside:\n%s", p.Value, p
 // Do calls f aside and returns when it has returned. A panic of f goes on in the
 // caller as a *Panic, http.ErrAbortHandler as it is.
 func Do(f func()) {
-	Tell(func(struct{}) error { return nil }, func(func(struct{}) error) { f() })
+	Tell(func(struct{}) error { return nil }, func(func(struct{}) error) { askedLess(false); f() })
 }
 
 // Tell is Do with an f that has something to tell meanwhile: hear is called with

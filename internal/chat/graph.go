@@ -154,6 +154,7 @@ func (a *answer) throughGraph(ctx context.Context) error {
 func (a *answer) ask(ctx context.Context, graph runnable, hold *llm.Hold) (stream *schema.StreamReader[*schema.Message], err error) {
 	emit := a.emit
 	aside.Tell(emit, func(tell func(kb.Event) error) {
+		aside.Deepen()
 		a.emit = tell
 		stream, err = graph.Stream(ctx, a, a.modelOptions(hold)...)
 	})

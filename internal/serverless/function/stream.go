@@ -9,6 +9,8 @@ import (
 	"mime"
 	"net/http"
 	"sync"
+
+	"github.com/eino-qa/eino-qa/internal/aside"
 )
 
 // Streamed is a reply whose body arrives while the handler still runs. The
@@ -88,7 +90,7 @@ func RunStreamed(h http.Handler, r *http.Request, cancel context.CancelFunc, log
 	early := make(chan error, 1) // a panic before the headers
 	go func() {
 		defer close(done)
-		grown(0)
+		aside.Deepen()
 		err := Guard(r.Context(), log, func() error {
 			h.ServeHTTP(w, r)
 			return nil
