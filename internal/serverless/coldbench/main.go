@@ -63,9 +63,14 @@ func run(ctx context.Context, out io.Writer, n int, functions string, args []str
 		{target: emulator.ColdTarget{Name: "bare (lambda)", Binary: bare, On: "rest", Path: "/"}},
 		{target: emulator.ColdTarget{Name: "bare (web)", Binary: bare, On: "fc_web", Path: "/"}},
 	}
+	sleep := func() error { return nil }
 	if functions != "" {
-		ts, err := standard(ctx, functions, filepath.Join(dir, "db"))
+		db := filepath.Join(dir, "db")
+		ts, err := standard(ctx, functions, db)
 		if err != nil {
+			return err
+		}
+		if sleep, err = asleep(db); err != nil {
 			return err
 		}
 		for _, t := range ts {
@@ -83,6 +88,9 @@ func run(ctx context.Context, out io.Writer, n int, functions string, args []str
 	// round -1 fills the page cache.
 	for round := -1; round < n; round++ {
 		for _, r := range rows {
+			if err := sleep(); err != nil {
+				return err
+			}
 			res, err := r.target.Run(ctx)
 			if err != nil {
 				return err
