@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/eino-qa/eino-qa/internal/objstore"
 )
 
@@ -30,6 +32,44 @@ func (l *Log) get(ctx context.Context, key string) ([]byte, objstore.Info, error
 	}
 	l.noteDate(info)
 	return b, info, nil
+}
+
+// Near reports whether the store is a folder: a call is no round trip there,
+// and a part of an object costs as little as the whole does elsewhere.
+func (l *Log) Near() bool { return l.cfg.Layout == Folder }
+
+// group makes calls at once or, where that would only cost a goroutine and its
+// stack each, one after the other; then none is made after one that failed.
+type group struct {
+	atOnce *errgroup.Group // nil: one after the other
+	err    error           // of the one that failed
+}
+
+// group is for n calls.
+func (l *Log) group(ctx context.Context, n int) (*group, context.Context) {
+	const few = 8 // of more, decoding takes longer than a goroutine does
+	if l.Near() && n <= few {
+		return new(group), ctx
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(fetchParallel)
+	return &group{atOnce: g}, ctx
+}
+
+func (g *group) Go(call func() error) {
+	switch {
+	case g.atOnce != nil:
+		g.atOnce.Go(call)
+	case g.err == nil:
+		g.err = call()
+	}
+}
+
+func (g *group) Wait() error {
+	if g.atOnce != nil {
+		return g.atOnce.Wait()
+	}
+	return g.err
 }
 
 // getRange reads part of an object within the call timeout.

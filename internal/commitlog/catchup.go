@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/superfly/ltx"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/eino-qa/eino-qa/internal/objstore"
 )
@@ -137,8 +136,7 @@ func (l *Log) getSlot(ctx context.Context, lin Lineage, id ltx.TXID) (raw []byte
 // first absent one.
 func (l *Log) getSlots(ctx context.Context, lin Lineage, id ltx.TXID, n int) ([][]byte, error) {
 	raws := make([][]byte, n)
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(fetchParallel)
+	g, gctx := l.group(ctx, n)
 	for i := range n {
 		g.Go(func() (err error) {
 			raws[i], err = l.getSlot(gctx, lin, id+ltx.TXID(i))

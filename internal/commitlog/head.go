@@ -34,6 +34,17 @@ func (l *Log) HeadAfter(ctx context.Context, known uint64) (Head, error) {
 	// listing is under way, which saves a cold start one round trip.
 	const guesses = 3
 	guess := max(known, 1)
+	if l.Near() { // a listing is no trip
+		infos, _, err := l.list(ctx, l.headPrefix(), l.headKey(guess-1), 0)
+		switch gen := lastGeneration(infos); {
+		case err != nil:
+			return Head{}, fmt.Errorf("read head of %s: %w", l.prefix, err)
+		case gen == 0:
+			return Head{}, fmt.Errorf("%s: %w", l.prefix, ErrNoTenant)
+		default:
+			return l.readHead(ctx, gen)
+		}
+	}
 	var heads [guesses]Head
 	var errs [guesses]error
 	var wg sync.WaitGroup

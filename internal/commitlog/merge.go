@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"github.com/superfly/ltx"
-	"golang.org/x/sync/errgroup"
 )
 
 // cursor walks one file of a merge.
@@ -43,8 +42,7 @@ type merge struct {
 func (l *Log) openMerge(ctx context.Context, lin Lineage, files []FileInfo) (*merge, error) {
 	const small = 1 << 20
 	m := &merge{cursors: make([]*cursor, len(files))}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(fetchParallel)
+	g, gctx := l.group(ctx, len(files))
 	for i, f := range files {
 		g.Go(func() error {
 			c := &cursor{page: Page{Data: make([]byte, PageSize)}, close: func() error { return nil }}

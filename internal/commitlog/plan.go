@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/superfly/ltx"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/eino-qa/eino-qa/internal/objstore"
 )
@@ -44,7 +43,7 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 	var lists [len(levels)][]FileInfo
 	var more [len(levels)]bool
 	var gen uint64
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := l.group(ctx, 2)
 	g.Go(func() error {
 		infos, _, err := l.list(gctx, l.gcPrefix(lin), l.gcKey(lin, floor.Generation), 0)
 		gen = lastGeneration(infos)
@@ -74,7 +73,7 @@ func (l *Log) plan(ctx context.Context, lin Lineage, to ltx.TXID, floor Boundary
 		if err := g.Wait(); err != nil {
 			return nil, err
 		}
-		g, gctx = errgroup.WithContext(ctx)
+		g, gctx = l.group(ctx, len(levels)-1)
 		from = func(i int) string { return next(i, lists[0]) }
 	}
 	for i := 1; i < len(levels); i++ {
@@ -146,7 +145,7 @@ func chain(files []FileInfo, to, floor ltx.TXID) (picked []FileInfo, end ltx.TXI
 func (l *Log) confirm(ctx context.Context, p *Plan) (Boundary, bool, error) {
 	b := p.known
 	b.Generation = max(b.Generation, p.listed)
-	g, gctx := errgroup.WithContext(ctx) // the listed one and its successor at once
+	g, gctx := l.group(ctx, 2) // the listed one and its successor at once
 	listed := p.known
 	if p.listed > p.known.Generation {
 		g.Go(func() (err error) {
@@ -191,8 +190,9 @@ type Loaded struct {
 
 // Load reads the newest state of the tenant. Databases whose files have up to
 // whole bytes are read completely, of larger ones only the page indexes of the
-// large files. What is read is verified, except pages whose checksums are
-// known: who decodes one compares. A deleted tenant is ErrDeleted. It follows
+// large files; and in a folder, where a range costs little, of every snapshot
+// the checksums of whose pages are known. What is read is verified, except such
+// pages: who decodes one compares. A deleted tenant is ErrDeleted. It follows
 // seals.
 func (l *Log) Load(ctx context.Context, whole int64) (*Loaded, error) {
 	h, err := l.Head(ctx)
@@ -241,7 +241,7 @@ func (l *Log) LoadAt(ctx context.Context, h Head, to ltx.TXID, whole int64) (*Lo
 		var srcs []*Source
 		var ok bool
 		var b Boundary
-		g, gctx := errgroup.WithContext(ctx)
+		g, gctx := l.group(ctx, 2)
 		g.Go(func() (err error) { b, ok, err = l.confirm(gctx, p); return err })
 		var rerr error
 		g.Go(func() error { srcs, rerr = l.readPlan(gctx, p, whole); return nil })
@@ -290,17 +290,22 @@ func (l *Log) readPlan(ctx context.Context, p *Plan, whole int64) ([]*Source, er
 	const small = 1 << 20 // files of a lazy database up to here are read whole: one read instead of many
 	all := p.Bytes() <= whole
 	srcs := make([]*Source, len(p.Files))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(fetchParallel)
+	g, gctx := l.group(ctx, len(p.Files))
 	for i, f := range p.Files {
 		g.Go(func() (err error) {
 			// A commit may expire and its slot be taken by a late write: its
 			// pages are known by their content. The first is never late.
-			if all || f.Size <= small || f.Level == LevelCommit && f.Max > 1 {
-				srcs[i], err = l.readWhole(gctx, p.Lineage, f)
-			} else {
+			switch {
+			case f.Size <= small || f.Level == LevelCommit && f.Max > 1:
+			case !all:
 				srcs[i], err = l.readEnds(gctx, p.Lineage, f)
+				return err
+			case l.Near() && f.Level == LevelSnapshot:
+				if srcs[i], err = l.readEnds(gctx, p.Lineage, f); err != nil || srcs[i].Sums != nil {
+					return err
+				}
 			}
+			srcs[i], err = l.readWhole(gctx, p.Lineage, f)
 			return err
 		})
 	}
@@ -333,12 +338,12 @@ func (l *Log) readRaw(ctx context.Context, lin Lineage, f FileInfo) (raw []byte,
 			raw, _, err = l.get(ctx, l.Key(lin, f))
 			return err
 		}
-		r, info, err := l.bucket.Open(ctx, l.Key(lin, f), 0)
+		r, err := l.OpenFile(ctx, lin, f)
 		if err != nil {
-			return fmt.Errorf("open %s: %w", f, err)
+			return err
 		}
 		defer r.Close()
-		raw = make([]byte, info.Size)
+		raw = make([]byte, f.Size)
 		_, err = io.ReadFull(r, raw)
 		return err
 	})
@@ -356,7 +361,7 @@ func (f FileInfo) matches(h ltx.Header) error {
 // left to who needs them.
 func (l *Log) readWhole(ctx context.Context, lin Lineage, f FileInfo) (*Source, error) {
 	var raw, sums []byte
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := l.group(ctx, 2)
 	if f.Level == LevelSnapshot {
 		g.Go(func() error { sums = l.sumsOf(gctx, lin, f); return nil })
 	}
@@ -384,9 +389,12 @@ func (l *Log) readWhole(ctx context.Context, lin Lineage, f FileInfo) (*Source, 
 
 // readEnds reads the beginning and the page index of a large file.
 func (l *Log) readEnds(ctx context.Context, lin Lineage, f FileInfo) (*Source, error) {
-	const begin = 64 << 10 // page 1 and the schema behind it, most likely
+	begin, guess := int64(64<<10), int64(64<<10) // page 1 and the schema behind it, most likely
+	if l.Near() {
+		begin, guess = ltx.HeaderSize, 4<<10
+	}
 	s := &Source{Info: f}
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := l.group(ctx, 3)
 	g.Go(func() (err error) {
 		s.Begin, err = l.ReadRange(gctx, lin, f, 0, begin)
 		return err
@@ -395,7 +403,7 @@ func (l *Log) readEnds(ctx context.Context, lin Lineage, f FileInfo) (*Source, e
 	g.Go(func() error {
 		// An entry has about 9 bytes: a 256th part holds the index where
 		// pages compress to half; otherwise the first read says how much.
-		need := f.Size/256 + 64<<10
+		need := f.Size/256 + guess
 		for need > 0 {
 			tail, err := l.ReadRange(gctx, lin, f, -min(need, f.Size), min(need, f.Size))
 			if err != nil {
@@ -437,4 +445,14 @@ func (l *Log) ReadRange(ctx context.Context, lin Lineage, f FileInfo, off, n int
 		return err
 	})
 	return b, err
+}
+
+// OpenFile opens f for reading from its beginning. Of a store that is near the
+// reader is an io.ReaderAt as well, unless the store encrypts.
+func (l *Log) OpenFile(ctx context.Context, lin Lineage, f FileInfo) (io.ReadCloser, error) {
+	r, _, err := l.bucket.Open(ctx, l.Key(lin, f), 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f, err)
+	}
+	return r, nil
 }

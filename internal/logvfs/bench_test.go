@@ -26,7 +26,7 @@ var benchMB = flag.Int("bench.mb", 128, "size of the large database in benchmark
 func BenchmarkGroupCommit(b *testing.B) {
 	const clients = 128
 	rate := func(one bool, d time.Duration) float64 {
-		db := openDB(b, objstoretest.NewMeter(new(mem.Bucket), rtt), Config{})
+		db := openDB(b, objstoretest.NewMeter(new(mem.Bucket), rtt), Config{Log: remote})
 		commit(b, db, chatSchema)
 		var alone, mu sync.Mutex
 		var wg sync.WaitGroup
@@ -82,7 +82,7 @@ func BenchmarkChatBesideIngest(b *testing.B) {
 // BenchmarkWake reports what opening a 5 MB tenant takes.
 func BenchmarkWake(b *testing.B) {
 	store := new(mem.Bucket)
-	db := openDB(b, store, Config{})
+	db := openDB(b, store, Config{Log: remote})
 	commit(b, db, "CREATE TABLE doc(body)")
 	for range 200 {
 		commit(b, db, "INSERT INTO doc VALUES(randomblob(25000))")
@@ -90,7 +90,7 @@ func BenchmarkWake(b *testing.B) {
 	for b.Loop() {
 		m := objstoretest.NewMeter(store, rtt)
 		start := time.Now()
-		other := openDB(b, m, Config{})
+		other := openDB(b, m, Config{Log: remote})
 		read(b, other, "SELECT count(*) FROM doc")
 		b.ReportMetric(trips(time.Since(start)), "trips")
 		b.ReportMetric(float64(m.Usage().Depth), "depth")
@@ -104,11 +104,11 @@ func BenchmarkColdLookup(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	importFile(b, store, bigDatabase(b, *benchMB))
+	importFile(b, store, remote, bigDatabase(b, *benchMB))
 	for b.Loop() {
 		m := objstoretest.NewMeter(store, rtt)
 		start := time.Now()
-		db := openDB(b, m, Config{})
+		db := openDB(b, m, Config{Log: remote})
 		if got := read(b, db, "SELECT length(body) FROM doc WHERE id = 5234"); got != "950" {
 			b.Fatal(got)
 		}
@@ -125,8 +125,8 @@ func BenchmarkRestore(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	importFile(b, store, bigDatabase(b, 100))
-	log, err := commitlog.New(store, tenant, commitlog.Config{})
+	importFile(b, store, remote, bigDatabase(b, 100))
+	log, err := commitlog.New(store, tenant, remote)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func BenchmarkRestore(b *testing.B) {
 // BenchmarkCommitBytes reports what a single-row update and a chat turn write.
 func BenchmarkCommitBytes(b *testing.B) {
 	m := objstoretest.NewMeter(new(mem.Bucket), 0)
-	db := openDB(b, m, Config{})
+	db := openDB(b, m, Config{Log: remote})
 	commit(b, db, chatSchema)
 	for i := 0; b.Loop(); i++ {
 		m.Reset()
@@ -186,7 +186,7 @@ func BenchmarkOpenTenants(b *testing.B) {
 		before := resident()
 		var dbs []*DB
 		for range n {
-			db := openDB(b, new(mem.Bucket), Config{Cache: cache})
+			db := openDB(b, new(mem.Bucket), Config{Log: remote, Cache: cache})
 			commit(b, db, chatSchema)
 			read(b, db, "SELECT count(*) FROM turn")
 			dbs = append(dbs, db)

@@ -37,8 +37,8 @@ func TestADatabaseBeyondTheLockPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	importFile(t, b, name)
-	db := openDB(t, b, Config{Cache: NewCache(16 << 20)})
+	importFile(t, b, remote, name)
+	db := openDB(t, b, Config{Log: remote, Cache: NewCache(16 << 20)})
 	for i := range 6 { // across page 262,145
 		commit(t, db, fmt.Sprintf("INSERT INTO doc VALUES(%d, zeroblob(3000000))", 2000+i))
 	}

@@ -17,14 +17,14 @@ func TestABusyTenantCanBeDeleted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := new(mem.Bucket)
-		setup := openDB(t, b, Config{})
+		setup := openDB(t, b, Config{Log: remote})
 		commit(t, setup, chatSchema)
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
 		var wg sync.WaitGroup
 		var ended atomic.Int32
 		for range 3 {
-			db, err := Open(context.Background(), objstoretest.NewMeter(b, rtt), tenant, Config{})
+			db, err := Open(context.Background(), objstoretest.NewMeter(b, rtt), tenant, Config{Log: remote})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestABusyTenantCanBeDeleted(t *testing.T) {
 				})
 			}
 		}
-		log, err := commitlog.New(objstoretest.NewMeter(b, rtt), tenant, commitlog.Config{})
+		log, err := commitlog.New(objstoretest.NewMeter(b, rtt), tenant, remote)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,12 +9,16 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/objstore/mem"
 )
 
 const tenant = "t/acme"
+
+// remote is of a store that takes a round trip for each call.
+var remote = commitlog.Config{Layout: commitlog.Objects}
 
 func openDB(t testing.TB, b objstore.Bucket, cfg Config) *DB {
 	t.Helper()

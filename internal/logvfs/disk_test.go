@@ -13,7 +13,7 @@ import (
 func TestABlockIsReadFromTheStoreOnce(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	importFile(t, b, bigDatabase(t, 8))
+	importFile(t, b, remote, bigDatabase(t, 8))
 	folder := t.TempDir()
 	sum := func(budget int64) (string, objstoretest.Usage) {
 		disk, err := NewDisk(folder, budget) // as a process that starts again
@@ -21,7 +21,7 @@ func TestABlockIsReadFromTheStoreOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := objstoretest.NewMeter(b, 0)
-		db := openDB(t, m, Config{WholeBytes: -1, Cache: NewCache(1 << 20), Disk: disk})
+		db := openDB(t, m, Config{Log: remote, WholeBytes: -1, Cache: NewCache(1 << 20), Disk: disk})
 		defer db.Close()
 		m.Reset()
 		got := read(t, db, "SELECT count(*) || ' ' || sum(length(body)) FROM doc")
@@ -67,13 +67,13 @@ func TestABlockIsReadFromTheStoreOnce(t *testing.T) {
 func TestAFullDiskIsDoneWithout(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	importFile(t, b, bigDatabase(t, 2))
+	importFile(t, b, remote, bigDatabase(t, 2))
 	folder := filepath.Join(t.TempDir(), "cache")
 	disk, err := NewDisk(folder, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := openDB(t, b, Config{WholeBytes: -1, Cache: NewCache(1 << 20), Disk: disk})
+	db := openDB(t, b, Config{Log: remote, WholeBytes: -1, Cache: NewCache(1 << 20), Disk: disk})
 	if err := os.RemoveAll(folder); err != nil { // every write fails from now on
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/eino-qa/eino-qa/internal/commitlog"
 	"github.com/eino-qa/eino-qa/internal/kb"
 	"github.com/eino-qa/eino-qa/internal/objstore"
+	"github.com/eino-qa/eino-qa/internal/objstore/dir"
 	"github.com/eino-qa/eino-qa/internal/objstore/mem"
 	"github.com/eino-qa/eino-qa/internal/objstore/objstoretest"
 )
@@ -142,9 +144,9 @@ func damage(t *testing.T, b objstore.Bucket, key string, at int64) {
 func TestHydrationFindsWhatLazyReadsCouldNot(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	importFile(t, b, bigDatabase(t, 4))
+	importFile(t, b, remote, bigDatabase(t, 4))
 	var alarms []error
-	cfg := Config{WholeBytes: -1}
+	cfg := Config{Log: remote, WholeBytes: -1}
 	cfg.Log.OnAlarm = func(err error) { alarms = append(alarms, err) }
 	db := openDB(t, b, cfg)
 	key := db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 1, Max: 1})
@@ -174,8 +176,8 @@ func TestHydrationFindsWhatLazyReadsCouldNot(t *testing.T) {
 func TestAfterHydrationEveryReadIsVerified(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	importFile(t, b, bigDatabase(t, 4))
-	db := openDB(t, b, Config{WholeBytes: -1, Cache: NewCache(256 << 10)}) // most is read again
+	importFile(t, b, remote, bigDatabase(t, 4))
+	db := openDB(t, b, Config{Log: remote, WholeBytes: -1, Cache: NewCache(256 << 10)}) // most is read again
 	if db.Verified() {
 		t.Fatal("a database that was opened lazily claims to be verified")
 	}
@@ -194,8 +196,8 @@ func TestAfterHydrationEveryReadIsVerified(t *testing.T) {
 func TestHydrationComparesWhatWasReadBefore(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	importFile(t, b, bigDatabase(t, 4))
-	db := openDB(t, b, Config{WholeBytes: -1})
+	importFile(t, b, remote, bigDatabase(t, 4))
+	db := openDB(t, b, Config{Log: remote, WholeBytes: -1})
 	key := db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 1, Max: 1})
 	damage(t, b, key, 2_000_000) // on the way only: what is stored is good
 	read(t, db, "SELECT sum(length(hex(body))) FROM doc")
@@ -211,10 +213,10 @@ func TestHydrationComparesWhatWasReadBefore(t *testing.T) {
 func TestHydrationStopsWithItsRequestAndGoesOnInTheNext(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	importFile(t, b, bigDatabase(t, 8))
+	importFile(t, b, remote, bigDatabase(t, 8))
 	synctest.Test(t, func(t *testing.T) {
 		m := objstoretest.NewMeter(b, rtt)
-		db, err := Open(context.Background(), m, tenant, Config{WholeBytes: -1})
+		db, err := Open(context.Background(), m, tenant, Config{Log: remote, WholeBytes: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,13 +252,26 @@ func TestHydrationStopsWithItsRequestAndGoesOnInTheNext(t *testing.T) {
 
 // TestADamagedPageOfASnapshotIsNeverData: a snapshot with checksums beside it is
 // not decompressed when it is opened, so each page is checked by who reads it,
-// also of a database that is too large to be read whole.
+// also of a database that is too large to be read whole, or in a folder.
 func TestADamagedPageOfASnapshotIsNeverData(t *testing.T) {
 	t.Parallel()
-	for name, wholeBytes := range map[string]int64{"whole": 0, "lazy": -1} {
-		b := new(mem.Bucket)
-		importFile(t, b, bigDatabase(t, 4))
-		db := openDB(t, b, Config{})
+	folder, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		b     objstore.Bucket
+		log   commitlog.Config
+		whole int64
+	}{
+		{"whole", new(mem.Bucket), remote, 0},
+		{"lazy", new(mem.Bucket), remote, -1},
+		{"near", folder, commitlog.Config{}, 0},
+	} {
+		b := tt.b
+		importFile(t, b, tt.log, bigDatabase(t, 4))
+		db := openDB(t, b, Config{Log: tt.log})
 		commit(t, db, "INSERT INTO doc(body) VALUES('the last')")
 		f, err := db.Log().Snapshot(t.Context(), db.im.head.Lineage)
 		if err != nil {
@@ -268,7 +283,7 @@ func TestADamagedPageOfASnapshotIsNeverData(t *testing.T) {
 		refused := 0
 		for at := int64(200); at < f.Size-100; at += f.Size / 12 {
 			damage(t, b, key, at)
-			hurt, err := Open(t.Context(), b, tenant, Config{WholeBytes: wholeBytes})
+			hurt, err := Open(t.Context(), b, tenant, Config{Log: tt.log, WholeBytes: tt.whole})
 			got := ""
 			if err == nil {
 				err = hurt.Read(t.Context(), func(c *sqlite3.Conn) (err error) {
@@ -279,16 +294,71 @@ func TestADamagedPageOfASnapshotIsNeverData(t *testing.T) {
 			}
 			switch {
 			case err != nil && reason(err) != ReasonCorrupt:
-				t.Errorf("%s, byte %d: %v, want reason corrupt", name, at, err)
+				t.Errorf("%s, byte %d: %v, want reason corrupt", tt.name, at, err)
 			case err != nil:
 				refused++
 			case got != want:
-				t.Errorf("%s, byte %d: other rows than were written", name, at)
+				t.Errorf("%s, byte %d: other rows than were written", tt.name, at)
 			}
 			damage(t, b, key, at) // back
 		}
 		if refused < 10 {
-			t.Errorf("%s: %d of 13 damaged places were refused", name, refused)
+			t.Errorf("%s: %d of 13 damaged places were refused", tt.name, refused)
 		}
+	}
+}
+
+// TestInAFolderOnlyWhatIsAskedForIsRead: of a snapshot whose checksums stand
+// beside it. Its pages are there also when it has expired meanwhile, and for
+// transactions that outlive the image.
+func TestInAFolderOnlyWhatIsAskedForIsRead(t *testing.T) {
+	t.Parallel()
+	folder, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	importFile(t, folder, commitlog.Config{}, bigDatabase(t, 8))
+	made := openDB(t, folder, Config{})
+	commit(t, made, "INSERT INTO doc(body) VALUES('the last')")
+	f, err := made.Log().Snapshot(t.Context(), made.im.head.Lineage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := read(t, made, "SELECT group_concat(hex(body), '') FROM doc")
+
+	cache := NewCache(1 << 20) // most is read again
+	db := openDB(t, folder, Config{Cache: cache})
+	if n := db.im.near.file; n != nil {
+		t.Errorf("%s was read before anybody asked", n.info)
+	}
+	read(t, db, "SELECT hex(body) FROM doc WHERE id = 4000")
+	if n := cache.Bytes(); n > f.Size/20 {
+		t.Errorf("the first lookup keeps %d bytes of %d", n, f.Size)
+	}
+	if db.im.near.handle == nil {
+		t.Fatal("it was not read near")
+	}
+	if !db.Verified() {
+		t.Error("not every page is compared with a checksum")
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if got := read(t, db, "SELECT group_concat(hex(body), '') FROM doc"); got != want {
+				t.Error("other rows than were written")
+			}
+		})
+	}
+	wg.Wait()
+	err = db.Read(t.Context(), func(c *sqlite3.Conn) error {
+		db.im.near.close()
+		got, err := queryText(c, "SELECT group_concat(hex(body), '') FROM doc")
+		if err == nil && got != want {
+			t.Error("after the end of the image: other rows than were written")
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

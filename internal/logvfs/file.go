@@ -151,7 +151,7 @@ func (f *file) ReadAt(b []byte, off int64) (n int, err error) {
 		}
 		pgno, in := uint32(at/pageSize)+1, int(at%pageSize)
 		c := min(len(b)-n, pageSize-in)
-		if c == pageSize && f.dirty[pgno] == nil && f.im.readOnce(f.at(), pgno, b[n:n+c]) {
+		if c == pageSize && f.dirty[pgno] == nil && f.im.readOnce(f.ctx, f.at(), pgno, b[n:n+c]) {
 			n += c
 			continue
 		}

@@ -21,7 +21,8 @@ type image struct {
 	cache *Cache
 	disk  *Disk // may be nil
 	head  commitlog.Head
-	lazy  bool // not every page was read at the open; see verified
+	lazy  bool // of some pages the checksum was not known at the open; see verified
+	near  near
 
 	mu       sync.Mutex
 	cur      *view
@@ -46,7 +47,7 @@ func newImage(log *commitlog.Log, cache *Cache, disk *Disk, ld *commitlog.Loaded
 	for _, s := range ld.Sources {
 		f := s.File
 		if f == nil {
-			im.lazy = true
+			im.lazy = im.lazy || s.Sums == nil
 			f = &commitlog.File{Header: s.Header, Frames: s.Frames, Sums: s.Sums}
 		}
 		next, src, pages := v.apply(f, commitlog.State{}, s.Info)
@@ -188,21 +189,25 @@ func (im *image) read(ctx context.Context, v *view, n uint32) (*buffer, error) {
 	return im.fetch(ctx, p)
 }
 
-// readOnce reads page n of v into data, without keeping it, if its file is in
-// memory and nobody asked for the page yet: SQLite has it then, and most are
-// never asked for again. Whatever is not as usual is left to read.
-func (im *image) readOnce(v *view, n uint32, data []byte) bool {
+// readOnce reads page n of v into data, without keeping it, if nobody asked for
+// the page yet: SQLite has it then, and most are never asked for again. Its
+// file is in memory, or ranges of it cost little. Whatever is not as usual is
+// left to read.
+func (im *image) readOnce(ctx context.Context, v *view, n uint32, data []byte) bool {
 	p := v.pages.get(n)
 	if p == nil || p.buf.Load() != nil || p.used.Swap(true) {
 		return false
 	}
 	loc := p.loc.Load()
-	raw := loc.file.raw.Load()
-	if raw == nil {
+	if raw := loc.file.raw.Load(); raw != nil {
+		loc.file.use()
+		return p.decodeInto(data, (*raw)[loc.off:loc.off+loc.size]) == nil
+	}
+	if p.sum.Load() == 0 {
 		return false
 	}
-	loc.file.use()
-	return p.decodeInto(data, (*raw)[loc.off:loc.off+loc.size]) == nil
+	done, err := im.readNear(ctx, p, loc, data)
+	return done && err == nil
 }
 
 // window is how much of a file one read brings: neighbours are likely wanted
@@ -242,7 +247,7 @@ func (im *image) fetch(ctx context.Context, p *page) (*buffer, error) {
 			}
 			continue // it failed there, or was evicted at once
 		}
-		b, err := im.fetchWindow(ctx, p, loc)
+		b, err := im.fetchPart(ctx, p, loc)
 		im.mu.Lock()
 		delete(im.flights, fl)
 		im.mu.Unlock()
@@ -278,6 +283,23 @@ func (im *image) readRange(ctx context.Context, f commitlog.FileInfo, off, n int
 		return fetch(ctx, off, n)
 	}
 	return im.disk.read(ctx, im.log.Key(im.head.Lineage, f), f.Size, off, n, fetch)
+}
+
+// fetchPart reads p, and its neighbours where that costs a round trip.
+func (im *image) fetchPart(ctx context.Context, p *page, loc *location) (*buffer, error) {
+	b := new(buffer)
+	done, err := im.readNear(ctx, p, loc, b[:])
+	if !done {
+		return im.fetchWindow(ctx, p, loc)
+	}
+	if err == nil {
+		err = p.keep(b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	im.cache.add(p)
+	return b, nil
 }
 
 // fetchWindow reads from p's frame to the end of a window and keeps every
@@ -375,4 +397,7 @@ func (im *image) rebase(ctx context.Context) (b commitlog.Boundary, err error) {
 }
 
 // close gives the image's memory back.
-func (im *image) close() { im.cache.forget(im.current().pages) }
+func (im *image) close() {
+	im.cache.forget(im.current().pages)
+	im.near.close()
+}

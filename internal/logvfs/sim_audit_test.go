@@ -36,7 +36,7 @@ type replica struct {
 func (s *sim) replay(t *testing.T, lin commitlog.Lineage, end ltx.TXID) *replica {
 	r := &replica{pages: []uint64{0}, sums: []string{""}, ids: map[string]ltx.TXID{}, last: map[string]bool{}}
 	for id := ltx.TXID(1); end == 0 || id <= end; id++ {
-		raw := s.first[fmt.Sprintf("%s/%s/ltx/0/%s", tenant, lin, ltx.FormatFilename(id, id))]
+		raw := s.first[fmt.Sprintf("%s/%s/%s/%s", tenant, lin, s.commits(), ltx.FormatFilename(id, id))]
 		if raw == nil {
 			break
 		}
@@ -194,7 +194,7 @@ func (s *sim) audit(t *testing.T) {
 // slotsBefore counts the slots of lin that were taken before step.
 func (s *sim) slotsBefore(lin commitlog.Lineage, step int) (n ltx.TXID) {
 	for {
-		key := fmt.Sprintf("%s/%s/ltx/0/%s", tenant, lin, ltx.FormatFilename(n+1, n+1))
+		key := fmt.Sprintf("%s/%s/%s/%s", tenant, lin, s.commits(), ltx.FormatFilename(n+1, n+1))
 		if s.first[key] == nil || s.when[key] > step {
 			return n
 		}

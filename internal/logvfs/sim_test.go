@@ -83,8 +83,20 @@ func (s *sim) config(name string, i int) Config {
 	if i%2 == 1 {
 		c.WholeBytes = -1
 	}
-	c.Log = commitlog.Config{Rand: seeded{rand.NewChaCha8(key)}, CompactEvery: simEvery, Without: s.without}
+	c.Log = commitlog.Config{Layout: s.layout(), Rand: seeded{rand.NewChaCha8(key)}, CompactEvery: simEvery, Without: s.without}
 	return c
+}
+
+// layout is that of a folder, where calls are made one after the other, or that
+// of an object store.
+func (s *sim) layout() commitlog.Layout { return commitlog.Layout(s.seed % 2) }
+
+// commits is the name of the folder of single commits.
+func (s *sim) commits() string {
+	if s.layout() == commitlog.Objects {
+		return "0000"
+	}
+	return "ltx/0"
 }
 
 // actor starts a goroutine that the run waits for.

@@ -29,7 +29,7 @@ func trips(d time.Duration) float64 { return float64(d) / float64(rtt) }
 func TestAWarmTurnIsOnePutAndAtMostFiveGets(t *testing.T) {
 	t.Parallel()
 	m := objstoretest.NewMeter(new(mem.Bucket), 0)
-	db := openDB(t, m, Config{})
+	db := openDB(t, m, Config{Log: remote})
 	commit(t, db, chatSchema)
 	for i := range 3 {
 		m.Reset()
@@ -65,7 +65,7 @@ func chatTurn(i int) string {
 func TestASingleRowUpdateWritesAtMostOneKilobyte(t *testing.T) {
 	t.Parallel()
 	m := objstoretest.NewMeter(new(mem.Bucket), 0)
-	db := openDB(t, m, Config{})
+	db := openDB(t, m, Config{Log: remote})
 	commit(t, db, chatSchema)
 	m.Reset()
 	commit(t, db, "UPDATE counter SET v = v + 1")
@@ -80,7 +80,7 @@ func TestCatchUpOf500CommitsTakesFewRoundTrips(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
 	m := objstoretest.NewMeter(b, 0)
-	writer, reader := openDB(t, b, Config{}), openDB(t, m, Config{})
+	writer, reader := openDB(t, b, Config{Log: remote}), openDB(t, m, Config{Log: remote})
 	commit(t, writer, chatSchema)
 	for range 499 {
 		commit(t, writer, "UPDATE counter SET v = v + 1")
@@ -105,7 +105,7 @@ func TestCatchUpOf500CommitsTakesFewRoundTrips(t *testing.T) {
 // reopenAt makes a DB on b that stands where from stands.
 func reopenAt(t *testing.T, b objstore.Bucket, from *DB) *DB {
 	t.Helper()
-	db, err := Open(context.Background(), b, tenant, Config{})
+	db, err := Open(context.Background(), b, tenant, Config{Log: remote})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestFourInstancesOfSixteenClientsShareOneTenantFairly(t *testing.T) {
 func contend(t testing.TB, b objstore.Bucket, instances, clients, n int) (worst time.Duration, acks int) {
 	var dbs []*DB
 	for i := range instances {
-		cfg := Config{Create: true}
+		cfg := Config{Create: true, Log: remote}
 		cfg.Log.Rand = seeded{rand.NewChaCha8([32]byte{byte(i)})}
 		db, err := Open(context.Background(), objstoretest.NewMeter(b, rtt), tenant, cfg)
 		if err != nil {
@@ -185,7 +185,7 @@ func TestChatIsAcknowledgedWhileAnotherInstanceIngests(t *testing.T) {
 func chatBesideIngest(t testing.TB, turns int) (p50, p99 float64, bulk int) {
 	b := new(mem.Bucket)
 	open := func(i byte) *DB {
-		cfg := Config{Create: true}
+		cfg := Config{Create: true, Log: remote}
 		cfg.Log.Rand = seeded{rand.NewChaCha8([32]byte{i})}
 		db, err := Open(context.Background(), objstoretest.NewMeter(b, rtt), tenant, cfg)
 		if err != nil {
@@ -237,8 +237,8 @@ func bigDatabase(t testing.TB, mb int) string {
 }
 
 // importFile makes name the tenant's database.
-func importFile(t testing.TB, b objstore.Bucket, name string) {
-	log, err := commitlog.New(b, tenant, commitlog.Config{})
+func importFile(t testing.TB, b objstore.Bucket, layout commitlog.Config, name string) {
+	log, err := commitlog.New(b, tenant, layout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestALargeDatabaseIsReadBeforeItIsLoaded(t *testing.T) {
 	b := new(mem.Bucket)
 	const mb = max(32/slow, 6)
 	name := bigDatabase(t, mb)
-	importFile(t, b, name)
+	importFile(t, b, remote, name)
 	depth, bytes := coldLookup(t, b, 1<<20)
 	t.Logf("first lookup in %d MB: depth %.0f, %.2f %% of the bytes", mb, depth, float64(bytes)/(mb<<20)*100)
 	if depth > 7 {
@@ -278,7 +278,7 @@ func TestALargeDatabaseIsReadBeforeItIsLoaded(t *testing.T) {
 	if slow == 1 && bytes > mb<<20/50 {
 		t.Errorf("first lookup read %d bytes", bytes)
 	}
-	db := openDB(t, b, Config{WholeBytes: 1 << 20, Cache: NewCache(8 << 20)})
+	db := openDB(t, b, Config{Log: remote, WholeBytes: 1 << 20, Cache: NewCache(8 << 20)})
 	commit(t, db, "UPDATE doc SET body = x'00' WHERE id = 5")
 	for done, n := false, 0; !done; n++ {
 		var err error
@@ -299,7 +299,7 @@ func coldLookup(t *testing.T, b objstore.Bucket, whole int64) (depth float64, by
 	synctest.Test(t, func(t *testing.T) {
 		m := objstoretest.NewMeter(b, rtt)
 		start := time.Now()
-		db, err := Open(context.Background(), m, tenant, Config{WholeBytes: whole})
+		db, err := Open(context.Background(), m, tenant, Config{Log: remote, WholeBytes: whole})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +317,7 @@ func coldLookup(t *testing.T, b objstore.Bucket, whole int64) (depth float64, by
 func TestWakingASmallTenantTakesFewRoundTrips(t *testing.T) {
 	t.Parallel()
 	b := new(mem.Bucket)
-	db := openDB(t, b, Config{})
+	db := openDB(t, b, Config{Log: remote})
 	commit(t, db, chatSchema+"; CREATE TABLE doc(body)")
 	for range 200 / slow {
 		commit(t, db, "INSERT INTO doc VALUES(randomblob(25000))")
@@ -325,7 +325,7 @@ func TestWakingASmallTenantTakesFewRoundTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := objstoretest.NewMeter(b, rtt)
 		start := time.Now()
-		other, err := Open(context.Background(), m, tenant, Config{})
+		other, err := Open(context.Background(), m, tenant, Config{Log: remote})
 		if err != nil {
 			t.Fatal(err)
 		}
