@@ -131,11 +131,11 @@ func (a *answer) throughGraph(ctx context.Context) error {
 		return err
 	}
 	var hold llm.Hold
+	defer hold.End() // what was read of a stream is paid for, also of one that is left early
 	stream, err := a.ask(ctx, graph, &hold)
 	if err != nil {
 		return a.withoutModel(ctx, err)
 	}
-	defer hold.End() // what was read of a stream is paid for, also of one that is left early
 	defer stream.Close()
 	if a.writer() != nodePrompt || a.turn.Route != kb.Knowledge {
 		return nil

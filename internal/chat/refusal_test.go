@@ -42,3 +42,13 @@ func TestWhoWaitsForAHumanRefusesAndAsksIsAnsweredByTheAssistant(t *testing.T) {
 		t.Errorf("%q in state %s, %v", answer, m.session.State, err)
 	}
 }
+
+// TestADeviceThatDoesNotConnectRefusesNobody: what is asked about it is kept whole.
+func TestADeviceThatDoesNotConnectRefusesNobody(t *testing.T) {
+	t.Parallel()
+	for _, q := range []string{"Why does the speaker not connect to wifi?", "The device does not connect, how do I fix it?"} {
+		if question, refuses := refusal(q); refuses {
+			t.Errorf("%q refuses a human, and asks %q", q, question)
+		}
+	}
+}

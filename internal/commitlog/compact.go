@@ -196,7 +196,7 @@ func (l *Log) Snapshot(ctx context.Context, lin Lineage) (FileInfo, error) {
 	if err := l.putOnce(ctx, lin, f, body); err != nil {
 		return f, err
 	}
-	return f, l.putSums(ctx, lin, f.Max, sums)
+	return f, l.putSums(ctx, lin, m.Header, sums)
 }
 
 // VerifySnapshot reads f back as it is stored and checks that every page is

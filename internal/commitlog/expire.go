@@ -105,7 +105,7 @@ func (l *Log) oldFiles(ctx context.Context, lin Lineage, verified FileInfo, keep
 	var keys []string
 	for _, f := range snaps {
 		if f.Max < verified.Max && !f.Modified.After(young) {
-			keys = append(keys, l.Key(lin, f), l.sumsKey(lin, f.Max))
+			keys = append(keys, l.sumsKey(lin, f.Max), l.Key(lin, f)) // in this order: by the snapshot they are found
 			continue
 		}
 		oldest = min(oldest, f.Max)

@@ -431,7 +431,7 @@ func (l *Log) readEnds(ctx context.Context, lin Lineage, f FileInfo) (*Source, e
 	}
 	s.Post, s.Frames = t.Post, t.Frames
 	if sums != nil {
-		if s.Sums, err = decodeSums(sums, len(t.Frames), t.Post); err != nil {
+		if s.Sums, err = decodeSums(sums, s.Begin[:ltx.HeaderSize], len(t.Frames), t.Post); err != nil {
 			_ = l.alarm(fmt.Errorf("checksums beside %s of %s: %w", f, l.Root(lin), err))
 		}
 	}

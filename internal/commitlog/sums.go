@@ -16,7 +16,8 @@ import (
 // decompress the whole file to know that it is whole: each page is checked when
 // it is read, and of a database that is opened for one question few are. They
 // are bound to the file by its post-apply checksum, which is the XOR of all of
-// them, and so to the chain of commits. Without them, or where they are
+// them, and so to the chain of commits, and by its header, which nothing else
+// verifies where the file is not read whole. Without them, or where they are
 // damaged, the file is read and verified whole, as before there were any.
 
 // sumsKey is where the checksums of the snapshot at commit id stand.
@@ -25,26 +26,29 @@ func (l *Log) sumsKey(lin Lineage, id ltx.TXID) string {
 }
 
 // encodeSums writes the checksums of the pages of a whole database, in their
-// order, and a CRC-64/ISO of that.
-func encodeSums(sums []ltx.Checksum) []byte {
+// order, and a CRC-64/ISO of the file's header and that.
+func encodeSums(header []byte, sums []ltx.Checksum) []byte {
 	b := make([]byte, 0, (len(sums)+1)*8)
 	for _, s := range sums {
 		b = binary.BigEndian.AppendUint64(b, uint64(s))
 	}
 	var c crc
+	c.add(header)
 	c.add(b)
 	return binary.BigEndian.AppendUint64(b, uint64(c))
 }
 
-// decodeSums reads n checksums that must make post together.
-func decodeSums(b []byte, n int, post ltx.Checksum) ([]ltx.Checksum, error) {
+// decodeSums reads n checksums that must make post together, of the file that
+// begins with header.
+func decodeSums(b, header []byte, n int, post ltx.Checksum) ([]ltx.Checksum, error) {
 	if n < 1 || len(b) != (n+1)*8 {
 		return nil, corrupt("checksums: %d bytes for %d pages", len(b), n)
 	}
 	var c crc
+	c.add(header)
 	c.add(b[:n*8])
 	if got := binary.BigEndian.Uint64(b[n*8:]); got != uint64(c) {
-		return nil, corrupt("checksums: their own is %x, want %x", got, uint64(c))
+		return nil, corrupt("checksums: that of the header and them is %x, want %x", got, uint64(c))
 	}
 	sums, all := make([]ltx.Checksum, n), ltx.ChecksumFlag
 	for i := range sums {
@@ -60,10 +64,15 @@ func decodeSums(b []byte, n int, post ltx.Checksum) ([]ltx.Checksum, error) {
 	return sums, nil
 }
 
-// putSums creates the checksums of the snapshot at commit id, unless they are
+// putSums creates the checksums of the snapshot with header h, unless they are
 // there: everybody would write the same.
-func (l *Log) putSums(ctx context.Context, lin Lineage, id ltx.TXID, sums []ltx.Checksum) error {
-	err := l.retry(ctx, func() error { return l.createStream(ctx, l.sumsKey(lin, id), bytes.NewReader(encodeSums(sums))) })
+func (l *Log) putSums(ctx context.Context, lin Lineage, h ltx.Header, sums []ltx.Checksum) error {
+	header, err := h.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	b := encodeSums(header, sums)
+	err = l.retry(ctx, func() error { return l.createStream(ctx, l.sumsKey(lin, h.MaxTXID), bytes.NewReader(b)) })
 	if errors.Is(err, objstore.ErrExist) {
 		return nil
 	}
@@ -103,6 +112,6 @@ func withSums(raw, sums []byte) (*File, error) {
 		return nil, err
 	}
 	f := &File{Header: h, Post: t.Post, Frames: t.Frames, Raw: raw}
-	f.Sums, err = decodeSums(sums, len(t.Frames), t.Post)
+	f.Sums, err = decodeSums(sums, raw[:ltx.HeaderSize], len(t.Frames), t.Post)
 	return f, err
 }

@@ -64,20 +64,20 @@ func TestLoadTrustsChecksumsOnlyIfTheyAreOfTheFile(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		sums   func([]byte) []byte // nil: deleted
+		sums   func(b, header []byte) []byte // nil: deleted
 		alarms int
 	}{
-		{"as they are", func(b []byte) []byte { return b }, 0},
+		{"as they are", func(b, _ []byte) []byte { return b }, 0},
 		{"gone", nil, 0},
-		{"empty", func([]byte) []byte { return nil }, 1},
-		{"one page short", func(b []byte) []byte { return b[8:] }, 1},
-		{"a bit is wrong", func(b []byte) []byte { b[9] ^= 4; return b }, 1},
-		{"of other pages", func(b []byte) []byte {
-			return encodeSums([]ltx.Checksum{ltx.ChecksumFlag | 1, ltx.ChecksumFlag | 2})
+		{"empty", func(_, _ []byte) []byte { return nil }, 1},
+		{"one page short", func(b, _ []byte) []byte { return b[8:] }, 1},
+		{"a bit is wrong", func(b, _ []byte) []byte { b[9] ^= 4; return b }, 1},
+		{"of other pages", func(_, header []byte) []byte {
+			return encodeSums(header, []ltx.Checksum{ltx.ChecksumFlag | 1, ltx.ChecksumFlag | 2})
 		}, 1},
-		{"unknown, which nobody would compare", func(b []byte) []byte {
-			s, _ := decodeSums(b, 2, sumOfAll(b))
-			return encodeSums([]ltx.Checksum{0, ltx.ChecksumFlag | s[0] ^ s[1]})
+		{"unknown, which nobody would compare", func(b, header []byte) []byte {
+			s, _ := decodeSums(b, header, 2, sumOfAll(b))
+			return encodeSums(header, []ltx.Checksum{0, ltx.ChecksumFlag | s[0] ^ s[1]})
 		}, 1},
 	} {
 		for _, whole := range []int64{0, 1 << 30} { // read by its ends, and whole
@@ -90,7 +90,11 @@ func TestLoadTrustsChecksumsOnlyIfTheyAreOfTheFile(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				change(t, b, key, tt.sums)
+				raw, _, err := b.Get(t.Context(), l.Key(st.Lineage, f))
+				if err != nil {
+					t.Fatal(err)
+				}
+				change(t, b, key, func(sums []byte) []byte { return tt.sums(sums, raw[:ltx.HeaderSize]) })
 			}
 			ld, err := l.Load(t.Context(), whole)
 			if err != nil || ld.State.TXID != st.TXID || ld.State.Checksum != st.Checksum || len(alarms) != tt.alarms {
@@ -188,17 +192,53 @@ func TestChecksumsExpireWithTheirSnapshot(t *testing.T) {
 }
 
 func FuzzDecodeSums(f *testing.F) {
-	good := encodeSums([]ltx.Checksum{ltx.ChecksumFlag | 3, ltx.ChecksumFlag | 5})
+	good := encodeSums(nil, []ltx.Checksum{ltx.ChecksumFlag | 3, ltx.ChecksumFlag | 5})
 	f.Add(good, 2)
 	f.Add(good[:8], 0)
 	f.Add([]byte(strings.Repeat("x", 24)), -1)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
-		sums, err := decodeSums(b, n, ltx.ChecksumFlag|6)
-		if err == nil && (len(sums) != n || !bytes.Equal(encodeSums(sums), b)) {
+		sums, err := decodeSums(b, nil, n, ltx.ChecksumFlag|6)
+		if err == nil && (len(sums) != n || !bytes.Equal(encodeSums(nil, sums), b)) {
 			t.Errorf("% x of %d pages became %v", b, n, sums)
 		}
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("error %v, want ErrCorrupt", err)
 		}
 	})
+}
+
+// TestAKilledExpiryLeavesNoChecksumsBehind: what deletes one object after the
+// other may be killed between two, and finds the second only by the first.
+func TestAKilledExpiryLeavesNoChecksumsBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := newLog(t, Config{})
+		st, old := snapshot(t, l)
+		time.Sleep(time.Second)
+		st = set(t, l, st, 99)
+		f, err := l.Snapshot(t.Context(), st.Lineage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := l.oldFiles(t.Context(), st.Lineage, f, Retention{})
+		if err != nil || slices.Index(keys, l.sumsKey(st.Lineage, old.Max)) > slices.Index(keys, l.Key(st.Lineage, old)) {
+			t.Errorf("deletes %v %v, want the checksums before their snapshot", keys, err)
+		}
+	})
+}
+
+// TestTheHeaderOfASnapshotWithChecksumsIsVerified: its time is what the next
+// commit's comes after.
+func TestTheHeaderOfASnapshotWithChecksumsIsVerified(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []int64{0, 1 << 30} {
+		for at := range ltx.HeaderSize {
+			l, b := newLog(t, Config{})
+			st, f := snapshot(t, l)
+			change(t, b, l.Key(st.Lineage, f), func(raw []byte) []byte { raw[at] ^= 4; return raw })
+			if ld, err := l.Load(t.Context(), whole); err == nil {
+				t.Errorf("whole %d, byte %d: loaded as of %d, want %d", whole, at, ld.State.Millis, st.Millis)
+			}
+		}
+	}
 }

@@ -362,3 +362,43 @@ func TestInAFolderOnlyWhatIsAskedForIsRead(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestADatabaseUnderSuspicionIsVerifiedBeside: each request that opens it begins
+// anew, and none may last long enough to verify all of it.
+func TestADatabaseUnderSuspicionIsVerifiedBeside(t *testing.T) {
+	t.Parallel()
+	b := new(mem.Bucket)
+	importFile(t, b, remote, bigDatabase(t, 8))
+	synctest.Test(t, func(t *testing.T) {
+		db, err := Open(context.Background(), objstoretest.NewMeter(b, rtt), tenant, Config{Log: remote, WholeBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		key := db.Log().Key(db.im.head.Lineage, commitlog.FileInfo{Min: 1, Max: 1})
+		damage(t, b, key, 2_000_000)
+		if done, err := db.Hydrate(context.Background()); done || reason(err) != ReasonCorrupt {
+			t.Fatalf("hydrate: %t %v, want reason corrupt", done, err)
+		}
+		damage(t, b, key, 2_000_000) // the operator repaired it
+		ask := func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), 7*rtt)
+			defer cancel()
+			return db.Read(ctx, func(*sqlite3.Conn) error { return nil })
+		}
+		for range 5 {
+			if ask() == nil {
+				t.Fatal("it was verified within a request: nothing is tested")
+			}
+		}
+		if db.Verified() {
+			t.Fatal("a database that waits to be verified claims that it was")
+		}
+		if done, err := db.Hydrate(context.Background()); !done || err != nil || !db.Verified() {
+			t.Errorf("hydrate: %t %v", done, err)
+		}
+		if err := ask(); err != nil {
+			t.Errorf("reading what was verified: %v", err)
+		}
+	})
+}

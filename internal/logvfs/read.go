@@ -201,11 +201,15 @@ func (db *DB) Hydrate(ctx context.Context) (done bool, err error) {
 }
 
 // Verified reports whether every page that Read returns is compared with a
-// checksum. It is not so of a large database that was opened and not hydrated;
-// one that is not loaded reads nothing.
+// checksum. It is not so of a large database that was opened and not hydrated,
+// nor of one under suspicion, which is not served before it was: a request may
+// not last as long as that takes. Any other that is not loaded reads nothing.
 func (db *DB) Verified() bool {
 	db.mu.Lock()
 	im := db.im
 	db.mu.Unlock()
-	return im == nil || im.verified()
+	if im == nil {
+		return !db.suspect.Load()
+	}
+	return im.verified()
 }
