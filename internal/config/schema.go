@@ -34,9 +34,11 @@ type schema struct {
 // knownSettings returns the schema of Config, which nobody changes. Making it
 // walks through some hundred fields, so it is made once.
 var knownSettings = sync.OnceValue(func() *schema {
+	const usual = 160 // settings: none is moved while they are gathered
 	s := &schema{
-		byPath:   map[string]*setting{},
-		byEnv:    map[string]*setting{},
+		settings: make([]setting, 0, usual),
+		byPath:   make(map[string]*setting, usual),
+		byEnv:    make(map[string]*setting, usual),
 		sections: map[string]bool{"": true},
 		parse:    parsers(),
 	}
