@@ -157,7 +157,7 @@ type route struct {
 func (s *Server) routes() []route {
 	type m = map[string]handlerFunc
 	return append([]route{
-		{"/chat", m{"POST": s.once(s.chatPost), "GET": s.chatGet}},
+		s.chatRoute(),
 		{"/api/v1/documents", m{"POST": s.once(s.documentPost), "GET": s.documentList}},
 		{"/api/v1/documents/{id}", m{"GET": s.documentGet, "DELETE": s.documentDelete}},
 		{"/api/v1/documents/{id}/chunks", m{"GET": s.chunkList}},
@@ -174,16 +174,34 @@ func (s *Server) routes() []route {
 	}, slices.Concat(s.adminRoutes(), s.serviceRoutes())...)
 }
 
+func (s *Server) chatRoute() route {
+	return route{"/chat", map[string]handlerFunc{"POST": s.once(s.chatPost), "GET": s.chatGet}}
+}
+
+// mux sends a request to its route. All of them are registered when one is
+// asked for that is not /chat: a function that was started for a question has no
+// use for the others.
 func (s *Server) mux(console http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	for _, r := range s.routes() {
-		mux.Handle(r.path, s.dispatch(r))
-	}
-	s.mountProfiles(mux)
-	mux.Handle("/{$}", console)
-	mux.Handle("/console/", console)
-	mux.Handle("/", s.fails(notFound))
-	return mux
+	chat := s.chatRoute()
+	answer := s.dispatch(chat)
+	all := sync.OnceValue(func() http.Handler {
+		mux := http.NewServeMux()
+		for _, r := range s.routes() {
+			mux.Handle(r.path, s.dispatch(r))
+		}
+		s.mountProfiles(mux)
+		mux.Handle("/{$}", console)
+		mux.Handle("/console/", console)
+		mux.Handle("/", s.fails(notFound))
+		return mux
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == chat.path {
+			answer.ServeHTTP(w, r)
+			return
+		}
+		all().ServeHTTP(w, r)
+	})
 }
 
 func notFound(http.ResponseWriter, *http.Request) error {
