@@ -48,15 +48,16 @@ type cache struct {
 
 // open returns the snapshot of the store's present version.
 func (r *Retriever) open(ctx context.Context) (*snapshot, error) {
-	v, err := r.store.IndexVersion(ctx)
-	if err != nil {
-		return nil, err
-	}
 	r.cache.mu.Lock()
 	cur := r.cache.current
 	r.cache.mu.Unlock()
-	if cur != nil && cur.version == v {
-		return cur, nil
+	if cur != nil {
+		switch v, err := r.store.IndexVersion(ctx); {
+		case err != nil:
+			return nil, err
+		case cur.version == v:
+			return cur, nil
+		}
 	}
 	x, err := r.store.Index(ctx)
 	if err != nil {
