@@ -9,10 +9,10 @@ package emf
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,9 +34,12 @@ type Meter struct {
 	at    map[string]*line // the open line of a set of labels and metrics
 }
 
+// pairs are labels: name, value, name, value.
+type pairs []string
+
 // line is metrics that share their labels.
 type line struct {
-	labels map[string]string
+	labels pairs
 	series []series
 }
 
@@ -71,13 +74,13 @@ func New(out io.Writer, platform string) *Meter {
 	return &Meter{out: out, embedded: platform == Lambda}
 }
 
-func (m *Meter) add(labels map[string]string, metrics ...metric) {
+func (m *Meter) add(labels pairs, metrics ...metric) {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id := fmt.Sprint(labels, metrics[0].name) // a map is printed in the order of its keys
+	id := metrics[0].name + "\x00" + strings.Join(labels, "\x00") // of a metric they come in one order
 	l := m.at[id]
 	full := l != nil && len(l.series[len(metrics)-1].values) == maxValues // counts come first, and are summed
 	if (l == nil || full) && len(m.lines) < maxLines {
@@ -130,8 +133,8 @@ type definition struct{ Name, Unit string }
 
 func (m *Meter) encode(l *line, now time.Time) []byte {
 	doc := map[string]any{}
-	for k, v := range l.labels {
-		doc[k] = v
+	for kv := range slices.Chunk(l.labels, 2) {
+		doc[kv[0]] = kv[1]
 	}
 	var ds []directive
 	for _, x := range l.series {
@@ -172,7 +175,7 @@ func (m *Meter) Request(method, route string, status int, took, firstByte time.D
 	if streamed {
 		last = metric{"http_stream_duration_seconds", seconds, []string{"route"}, took.Seconds()}
 	}
-	m.add(map[string]string{"method": method, "route": route, "status": strconv.Itoa(status)},
+	m.add(pairs{"method", method, "route", route, "status", strconv.Itoa(status)},
 		metric{"http_requests_total", count, []string{"method", "route", "status"}, 1},
 		metric{"http_first_byte_seconds", seconds, []string{"route"}, firstByte.Seconds()}, last)
 }
@@ -185,7 +188,7 @@ func (m *Meter) Limited(limit string) { m.one("rate_limited_total", "limit", lim
 
 // Answer counts one answer.
 func (m *Meter) Answer(route, outcome string) {
-	m.add(map[string]string{"route": route, "outcome": outcome}, metric{"answers_total", count, []string{"route", "outcome"}, 1})
+	m.add(pairs{"route", route, "outcome", outcome}, metric{"answers_total", count, []string{"route", "outcome"}, 1})
 }
 
 // Degraded counts one answer given in a degraded mode.
@@ -195,12 +198,12 @@ func (m *Meter) Degraded(mode string) { m.one("degraded_total", "mode", mode) }
 func (m *Meter) Document(outcome string) { m.one("documents_total", "outcome", outcome) }
 
 func (m *Meter) one(name, label, value string) {
-	m.add(map[string]string{label: value}, metric{name, count, []string{label}, 1})
+	m.add(pairs{label, value}, metric{name, count, []string{label}, 1})
 }
 
 // Commit observes one transaction of a tenant.
 func (m *Meter) Commit(outcome string, took time.Duration) {
-	m.add(map[string]string{"outcome": outcome},
+	m.add(pairs{"outcome", outcome},
 		metric{"commits_total", count, []string{"outcome"}, 1}, metric{"commit_duration_seconds", seconds, []string{}, took.Seconds()})
 }
 
@@ -209,28 +212,28 @@ func (m *Meter) Storage(event string) { m.one("storage_events_total", "event", e
 
 // Object observes one request to the object store.
 func (m *Meter) Object(op, outcome string, took time.Duration) {
-	m.add(map[string]string{"op": op, "outcome": outcome},
+	m.add(pairs{"op", op, "outcome", outcome},
 		metric{"object_requests_total", count, []string{"op", "outcome"}, 1},
 		metric{"object_request_duration_seconds", seconds, []string{"op"}, took.Seconds()})
 }
 
 // Model observes one call to a model; see package metrics.
 func (m *Meter) Model(kind, outcome string, took time.Duration, tokensIn, tokensOut int) {
-	m.add(map[string]string{"kind": kind, "outcome": outcome},
+	m.add(pairs{"kind", kind, "outcome", outcome},
 		metric{"model_requests_total", count, []string{"kind", "outcome"}, 1},
 		metric{"model_request_duration_seconds", seconds, []string{"kind"}, took.Seconds()})
 	for direction, n := range map[string]int{"in": tokensIn, "out": tokensOut} {
-		m.add(map[string]string{"kind": kind, "direction": direction},
+		m.add(pairs{"kind", kind, "direction", direction},
 			metric{"model_tokens_total", count, []string{"kind", "direction"}, float64(max(n, 0))})
 	}
 }
 
 // Retrieval observes one search; channel all is the whole of it.
 func (m *Meter) Retrieval(channel string, took time.Duration) {
-	m.add(map[string]string{"channel": channel}, metric{"retrieval_duration_seconds", seconds, []string{"channel"}, took.Seconds()})
+	m.add(pairs{"channel", channel}, metric{"retrieval_duration_seconds", seconds, []string{"channel"}, took.Seconds()})
 }
 
 // Milvus observes one call.
 func (m *Meter) Milvus(op string, took time.Duration) {
-	m.add(map[string]string{"op": op}, metric{"milvus_query_duration_seconds", seconds, []string{"op"}, took.Seconds()})
+	m.add(pairs{"op", op}, metric{"milvus_query_duration_seconds", seconds, []string{"op"}, took.Seconds()})
 }
