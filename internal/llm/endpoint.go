@@ -223,7 +223,7 @@ func (a *attempt) send(req *http.Request) (*http.Response, *verdict) {
 	out.Body, _ = out.GetBody()
 	out.ContentLength = int64(len(a.body))
 	a.k.sent++
-	res, err := a.e.road.tripper().RoundTrip(out)
+	res, err := a.e.road.of(out, a.k.streams).RoundTrip(out)
 	if err != nil {
 		return nil, a.e.broken(a.ctx, a.try, err)
 	}
