@@ -313,6 +313,7 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 	b.mu.Unlock()
 	a.k.stream = b
 	empty := *res
+	res.Header, res.Request = nil, nil // the transport keeps res as long as the stream
 	empty.Body, empty.ContentLength = io.NopCloser(strings.NewReader("data: [DONE]\n\n")), -1
 	return &empty, nil
 }

@@ -55,7 +55,6 @@ func exchange(conn net.Conn, req *http.Request) (*http.Response, error) {
 		}
 		if res.StatusCode >= http.StatusOK { // the others announce one that is yet to come
 			bound.N = math.MaxInt64
-			res.Request = nil // it would live as long as the answer
 			return res, nil
 		}
 	}
