@@ -22,6 +22,7 @@ func (a *App) Serve(ctx context.Context, ready func(ctx context.Context, url str
 	if err != nil {
 		return err
 	}
+	closeGaps()
 	srv := a.httpServer(handler)
 	srv.RegisterOnShutdown(handler.Stop)
 	var lc net.ListenConfig

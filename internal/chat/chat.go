@@ -134,10 +134,16 @@ func (c *Chat) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, er
 			return nil
 		}}
 		if err := a.run(ctx, q); err != nil && !errors.Is(err, errStopped) {
-			yield(kb.Event{}, err)
+			fail(yield, err)
 		}
 	}
 }
+
+// fail ends a sequence with err. Inlined, the empty event would take stack of a
+// caller that waits for a model.
+//
+//go:noinline
+func fail(yield func(kb.Event, error) bool, err error) { yield(kb.Event{}, err) }
 
 // answer is one answer on its way: the state that travels through the graph.
 type answer struct {
@@ -222,6 +228,13 @@ func (a *answer) begin(id kb.TurnID, query string) {
 //go:noinline
 func (a *answer) start() error {
 	return a.emit(kb.Event{Type: kb.EventStart, Session: a.session.ID, Turn: a.turn.ID})
+}
+
+// stage tells what is done now.
+//
+//go:noinline
+func (a *answer) stage(name string) error {
+	return a.emit(kb.Event{Type: kb.EventStage, Stage: name, Route: a.turn.Route})
 }
 
 // maxTries bounds how often a message follows a conversation that changes

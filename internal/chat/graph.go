@@ -156,18 +156,18 @@ func (a *answer) ask(ctx context.Context, graph runnable, hold *llm.Hold) (strea
 	aside.Tell(emit, func(tell func(kb.Event) error) {
 		aside.Deepen()
 		a.emit = tell
-		stream, err = graph.Stream(ctx, a, a.modelOptions(hold)...)
+		stream, err = graph.Stream(ctx, a, a.modelOptions(ctx, hold)...)
 	})
 	a.emit = emit
 	return stream, err
 }
 
 // modelOptions are how this tenant's answer is written.
-func (a *answer) modelOptions(hold *llm.Hold) []compose.Option {
+func (a *answer) modelOptions(ctx context.Context, hold *llm.Hold) []compose.Option {
 	if a.engine.models == nil {
 		return nil
 	}
-	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithHold(hold)}
+	opts := []model.Option{model.WithTemperature(greedy), model.WithMaxTokens(maxTokens), llm.WithTenant(a.tenant.ID), llm.WithUsage(a.spend), llm.WithHold(ctx, hold)}
 	if a.tenant.Model != "" {
 		opts = append(opts, model.WithModel(a.tenant.Model))
 	}
@@ -252,7 +252,7 @@ func (a *answer) replace(text string) error {
 
 // write delivers what a model writes, checked, and mends it at the end.
 func (a *answer) write(ctx context.Context, next func() (string, error)) error {
-	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "answer", Route: kb.Knowledge}); err != nil {
+	if err := a.stage("answer"); err != nil {
 		return err
 	}
 	a.turn.Metadata.Model = a.engine.models.ChatModel()

@@ -13,7 +13,7 @@ import (
 // retrieve finds passages for the question.
 func (a *answer) retrieve(ctx context.Context) (err error) {
 	a.turn.Route = kb.Knowledge
-	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "retrieve", Route: kb.Knowledge}); err != nil {
+	if err := a.stage("retrieve"); err != nil {
 		return err
 	}
 	a.found, err = a.find(ctx)
@@ -334,7 +334,7 @@ func (a *answer) quote() error {
 	if err := a.show(); err != nil {
 		return err
 	}
-	if err := a.emit(kb.Event{Type: kb.EventStage, Stage: "answer", Route: kb.Knowledge}); err != nil {
+	if err := a.stage("answer"); err != nil {
 		return err
 	}
 	for i, s := range a.turn.Sources {

@@ -30,6 +30,7 @@ type callOptions struct {
 	noRetry bool
 	sink    func(Usage)
 	call    *call // made by Stream and Generate, which want to see it end
+	ctx     context.Context
 }
 
 func option(set func(*callOptions)) model.Option { return model.WrapImplSpecificOptFn(set) }
@@ -48,8 +49,11 @@ func WithUsage(f func(Usage)) model.Option { return option(func(o *callOptions) 
 // serves one call.
 type Hold struct{ call call }
 
-// WithHold has this call ended by h.
-func WithHold(h *Hold) model.Option { return option(func(o *callOptions) { o.call = &h.call }) }
+// WithHold has this call ended by h, or by ctx in place of the context that a
+// graph made of it: the graph's values would stay as long as the stream.
+func WithHold(ctx context.Context, h *Hold) model.Option {
+	return option(func(o *callOptions) { o.ctx, o.call = ctx, &h.call })
+}
 
 // End closes the call's stream, wherever it was left, and returns when its usage
 // was told. Without a stream it returns at once.
@@ -157,6 +161,9 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	if len(extra) > 0 {
 		opts = append(slices.Clip(opts), openai.WithExtraFields(extra))
 	}
+	if own.ctx != nil {
+		ctx = own.ctx
+	}
 	ctx = callbacks.InitCallbacks(ctx, nil) // eino reports for this model, the client below need not
 	return withCall(ctx, k), inner, opts, nil
 }
@@ -257,22 +264,28 @@ func (m *chatModel) stream(ctx context.Context, in []*schema.Message, opts []mod
 func (m *chatModel) pull(b *streamBody) *schema.StreamReader[*schema.Message] {
 	asked := make([]struct{}, math.MaxInt32) // takes no memory
 	return schema.StreamReaderWithConvert(schema.StreamReaderFromArray(asked), func(struct{}) (*schema.Message, error) {
-		p, err := b.next()
-		var msg *schema.Message
-		if err == nil {
-			msg, err = p.message()
-		}
+		err := b.wait()
+		return m.pulled(b, err)
+	})
+}
+
+// pulled is what came of a stream, or how waiting for it failed.
+func (m *chatModel) pulled(b *streamBody, err error) (*schema.Message, error) {
+	var msg *schema.Message
+	if err == nil {
+		p := b.take()
+		msg, err = p.message()
 		if err == nil && p.finish != "" && !m.tools {
 			err = finished(p.finish)
 		}
-		if err != nil {
-			_ = b.Close()
-		}
-		if err == nil || errors.Is(err, io.EOF) {
-			return msg, err
-		}
-		return nil, m.explain(err)
-	})
+	}
+	if err != nil {
+		_ = b.Close()
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return msg, err
+	}
+	return nil, m.explain(err)
 }
 
 // message is p for eino.

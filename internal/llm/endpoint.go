@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -150,7 +151,12 @@ func (e *endpoint) try(req *http.Request, body []byte, k *call) (*http.Response,
 	}
 	a := &attempt{e: e, k: k, body: body, lim: lim, probe: probe, ctx: ctx, start: now}
 	a.try, a.cancel = context.WithCancelCause(ctx)
-	a.timer = time.AfterFunc(e.timeout, a.late)
+	light := weak.Make(a) // a timer that was stopped is kept for a while, and would keep the attempt
+	a.timer = time.AfterFunc(e.timeout, func() {
+		if a := light.Value(); a != nil {
+			a.late()
+		}
+	})
 	res, v := a.send(req)
 	if v != nil {
 		a.finish(v)
@@ -223,7 +229,7 @@ func (a *attempt) send(req *http.Request) (*http.Response, *verdict) {
 	out.Body, _ = out.GetBody()
 	out.ContentLength = int64(len(a.body))
 	a.k.sent++
-	res, err := a.e.road.tripper().RoundTrip(out)
+	res, err := a.e.road.of(out, a.k.streams).RoundTrip(out)
 	if err != nil {
 		return nil, a.e.broken(a.ctx, a.try, err)
 	}
@@ -284,8 +290,9 @@ func (a *attempt) whole(res *http.Response) (*http.Response, *verdict) {
 // its own: half of what a relayed token cost.
 func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 	b := &streamBody{a: a, src: res.Body}
+	hints := told(res.Header)
 	b.sse = newSSE(res.Body, a.e.maxOutput, func(body []byte) *verdict {
-		return a.e.classify(res.StatusCode, res.Header, body)
+		return a.e.classify(http.StatusOK, hints, body)
 	})
 	for !b.sse.some && b.sse.err == nil {
 		b.sse.step()
@@ -306,11 +313,12 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 	b.mu.Unlock()
 	a.k.stream = b
 	empty := *res
+	res.Header, res.Request = nil, nil // the transport keeps res as long as the stream
 	empty.Body, empty.ContentLength = io.NopCloser(strings.NewReader("data: [DONE]\n\n")), -1
 	return &empty, nil
 }
 
-// streamBody is a stream that has begun. While next waits for the provider the
+// streamBody is a stream that has begun. While wait is on, the
 // attempt's timer runs; while the reader takes its time it does not.
 type streamBody struct {
 	a     *attempt
@@ -320,17 +328,18 @@ type streamBody struct {
 	over  *time.Timer
 	once  sync.Once
 
-	mu    sync.Mutex // sse, between next and the Close that interrupts it
+	mu    sync.Mutex // sse, between wait and the Close that interrupts it
 	bad   *verdict
 	leave func() bool // its context's end need not close it any more
 }
 
-// next returns what came; errors other than io.EOF are *kb.Error.
-func (b *streamBody) next() (piece, error) {
+// wait returns when there is something to take; errors other than io.EOF are
+// *kb.Error.
+func (b *streamBody) wait() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bad != nil {
-		return piece{}, b.bad.err
+		return b.bad.err
 	}
 	if !b.sse.some && b.sse.err == nil {
 		idle := b.a.e.idle
@@ -340,18 +349,25 @@ func (b *streamBody) next() (piece, error) {
 		b.a.timer.Reset(idle)
 		defer b.a.timer.Stop()
 	}
-	p, err := b.sse.next()
+	err := b.sse.wait()
 	if err == nil || errors.Is(err, io.EOF) {
-		return p, err
+		return err
 	}
 	b.bad = b.a.e.broken(b.a.ctx, b.a.try, err)
-	return p, b.bad.err
+	return b.bad.err
+}
+
+// take returns what wait has waited for.
+func (b *streamBody) take() piece {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sse.take()
 }
 
 // lastWords is how long usage and [DONE] may come after the finish reason.
 const lastWords = 2 * time.Second
 
-// Close ends the stream, also one that next waits for, and accounts for it,
+// Close ends the stream, also one that wait is at, and accounts for it,
 // before any call of it returns.
 func (b *streamBody) Close() error {
 	b.once.Do(func() {

@@ -158,6 +158,20 @@ var (
 	filterLike   = lazily(`(?i)data_?inspection_?failed|inappropriate content|content_filter|content_policy`)
 )
 
+// told is the part of a head that classify reads, nil without any: the whole one
+// would live as long as a stream.
+func told(head http.Header) (part http.Header) {
+	for _, name := range [...]string{"X-Request-Id", "Retry-After"} {
+		if v := head.Get(name); v != "" {
+			if part == nil {
+				part = http.Header{}
+			}
+			part.Set(name, v)
+		}
+	}
+	return part
+}
+
 // classify reads a failed response: what happened, in the terms of this
 // package. The order matters: Arrearage comes as 400 and as 429.
 func (e *endpoint) classify(status int, header http.Header, body []byte) *verdict {

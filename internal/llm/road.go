@@ -13,13 +13,25 @@ import (
 
 // road is the HTTP transport all endpoints of a client share.
 type road struct {
-	tripper func() http.RoundTripper // made on first use
+	tripper  func() http.RoundTripper // made on first use
+	straight http.RoundTripper        // of streams over plain HTTP; nil where a proxy is in the way
 }
 
-// connBuffer is what a connection holds for reading and for writing while a
-// stream is open: a head and three chunks of a token. What is larger (prompts,
-// vectors) does not pass through it but is read and written at once.
-const connBuffer = 1024
+// of is the road of a request.
+func (r *road) of(req *http.Request, streams bool) http.RoundTripper {
+	if streams && req.URL.Scheme == "http" && r.straight != nil {
+		return r.straight
+	}
+	return r.tripper()
+}
+
+// maxHead bounds the head of an answer.
+const maxHead = 64 << 10
+
+// connBuffer is what a connection holds for reading and for writing: a head, or
+// a chunk of a token. What is larger (prompts, vectors) does not pass through it
+// but is read and written at once.
+const connBuffer = 512
 
 // newRoad checks the proxy; the transport comes later. The proxy is the
 // configured one or none: only package config reads the environment.
@@ -32,10 +44,11 @@ func newRoad(cfg Config) (*road, error) {
 		}
 		proxy = http.ProxyURL(u)
 	}
-	return &road{tripper: sync.OnceValue(func() http.RoundTripper {
+	dial := (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	r := &road{tripper: sync.OnceValue(func() http.RoundTripper {
 		return &http.Transport{
 			Proxy:                  proxy,
-			DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			DialContext:            dial,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           256,
 			MaxIdleConnsPerHost:    64,               // as many as calls at once
@@ -43,13 +56,17 @@ func newRoad(cfg Config) (*road, error) {
 			TLSHandshakeTimeout:    5 * time.Second,
 			ReadBufferSize:         connBuffer,
 			WriteBufferSize:        connBuffer,
-			MaxResponseHeaderBytes: 64 << 10,
+			MaxResponseHeaderBytes: maxHead,
 			// All streams share one HTTP/2 connection; a dead one must not take them
 			// along for longer than a chunk may take.
 			HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 			DisableCompression: true, // bounds on bodies hold for the bytes on the wire, and chunks are not held back
 		}
-	})}, nil
+	})}
+	if proxy == nil {
+		r.straight = straight(dial)
+	}
+	return r, nil
 }
 
 // call is what the road must know of a call. It travels in the request's

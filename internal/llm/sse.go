@@ -52,28 +52,34 @@ type piece struct {
 // finish reason is OpenAI's way to say what DashScope says with an error.
 var filtered = []byte(`{"code":"content_filter","message":"finish reason content_filter"}`)
 
-// lineBuffer is what is read at once: three chunks of a token each.
-const lineBuffer = 1024
+// lineBuffer is what is read at once: a chunk of a token, or three short ones.
+const lineBuffer = 512
 
 func newSSE(src io.Reader, limit int64, judge func([]byte) *verdict) *sse {
 	return &sse{src: bufio.NewReaderSize(src, lineBuffer), limit: limit, judge: judge}
 }
 
-// next returns what came, waiting for it if need be. The error after the last
-// piece is io.EOF only if the answer was finished.
-func (s *sse) next() (piece, error) {
+// wait returns when there is something to take. The error after the last piece
+// is io.EOF only if the answer was finished.
+func (s *sse) wait() error {
 	for !s.some {
 		if s.err != nil {
-			return piece{}, s.err
+			return s.err
 		}
 		s.step()
 	}
 	for s.err == nil && s.here() {
 		s.step() // a reader that is late gets all at once, and is not late any more
 	}
+	return nil
+}
+
+// take returns what came. It is no part of wait because who waits for a token
+// keeps its stack small.
+func (s *sse) take() piece {
 	p := s.got
 	s.got, s.some = piece{}, false
-	return p, nil
+	return p
 }
 
 // here reports that a line can be read without waiting.

@@ -24,10 +24,18 @@ func through(raw string, limit int64) (string, error) {
 	return all(newSSE(strings.NewReader(raw), limit, judge))
 }
 
+// next waits for a piece and takes it.
+func next(s *sse) (piece, error) {
+	if err := s.wait(); err != nil {
+		return piece{}, err
+	}
+	return s.take(), nil
+}
+
 // all joins the text of a stream.
 func all(s *sse) (text string, err error) {
 	for {
-		p, err := s.next()
+		p, err := next(s)
 		if errors.Is(err, io.EOF) {
 			return text, nil
 		}
@@ -96,7 +104,7 @@ func TestSSEErrorsAreFinal(t *testing.T) {
 	s := newSSE(iotest.TimeoutReader(strings.NewReader("data: {}\n\ndata: {}\n\n")), 10, judge)
 	_, _ = all(s)
 	for range 3 {
-		if p, err := s.next(); p.text != "" || err == nil || errors.Is(err, io.EOF) {
+		if p, err := next(s); p.text != "" || err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("next after the end = %v, %v", p, err)
 		}
 	}
@@ -112,7 +120,7 @@ func TestSSETakesWhatIsThere(t *testing.T) {
 	go func() {
 		defer close(got)
 		for {
-			p, err := s.next()
+			p, err := next(s)
 			if err != nil {
 				got <- err.Error()
 				return
