@@ -30,16 +30,14 @@ func later() (before int) {
 	// ask one of many instances for its profile.
 	runtime.MemProfileRate = 0
 	largeHeap()
+	runtime.AddCleanup(new([64]byte), func(int) { taken = nil }, 0)
 	before = debug.SetGCPercent(Percent)
 	if before < 0 || before > Percent { // somebody chose it: GOGC
 		debug.SetGCPercent(before)
 		return before
 	}
 	// The first collection finds this, as nobody has it.
-	runtime.AddCleanup(new([64]byte), func(before int) {
-		debug.SetGCPercent(before)
-		taken = nil
-	}, before)
+	runtime.AddCleanup(new([64]byte), func(before int) { debug.SetGCPercent(before) }, before)
 	return before
 }
 
