@@ -53,8 +53,8 @@ func largeHeap() {
 			largepages.Ask(b, heapStep)
 			return
 		}
-		if rest := heapStep - at - block; rest > 0 {
-			taken = append(taken, make([]byte, rest))
+		if at+block < heapStep { // else it reaches into the next step
+			taken = append(taken, make([]byte, heapStep-at-block))
 		}
 	}
 }
