@@ -153,8 +153,8 @@ func (e *endpoint) try(req *http.Request, body []byte, k *call) (*http.Response,
 	a.try, a.cancel = context.WithCancelCause(ctx)
 	light := weak.Make(a) // a timer that was stopped is kept for a while, and would keep the attempt
 	a.timer = time.AfterFunc(e.timeout, func() {
-		if a := light.Value(); a != nil {
-			a.late()
+		if live := light.Value(); live != nil {
+			live.late()
 		}
 	})
 	res, v := a.send(req)
