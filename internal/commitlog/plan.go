@@ -242,9 +242,9 @@ func (l *Log) LoadAt(ctx context.Context, h Head, to ltx.TXID, whole int64) (*Lo
 		var ok bool
 		var b Boundary
 		g, gctx := l.group(ctx, 2)
-		g.Go(func() (err error) { b, ok, err = l.confirm(gctx, p); return err })
 		var rerr error
 		g.Go(func() error { srcs, rerr = l.readPlan(gctx, p, whole); return nil })
+		g.Go(func() (err error) { b, ok, err = l.confirm(gctx, p); return err })
 		if err = g.Wait(); err != nil {
 			return nil, err
 		}
