@@ -11,7 +11,7 @@ import (
 var (
 	refusesHumanZh = lazily(`(不要|不想|不用|不需要|无需|别|不必|没必要|不愿)(再|给我|帮我|要|找|转|接|联系){0,3}((转|接|找|联系)(给|到|接)?(人工|真人|客服)(客服|服务|坐席|人员)?|(人工|真人|客服)(客服|服务|坐席|人员)?([了吧啊呀哦帮来接介谢]|[^\p{L}\p{N}]|$))`)
 	needsNoHuman   = lazily(`(不要|不用|不需要|无需|不必)(人工|真人|客服)`)
-	refusesHumanEn = lazily(`\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?(talk|speak|(transfer|connect) (me|us)|be transferred|be connected|a human|a person|human)|^\W*(please,? )?no (real |live )?(humans?|person|people|agents?|operators?|representatives?)( please| needed| necessary| required)?\W*$`)
+	refusesHumanEn = lazily(`\b(don'?t|do not|no need to|not) (want|need|like|wish)?( to)? ?((talk|speak)(\W*$| (to|with) (an? |any |the |your )?((real|live|actual) )?(human|person|people|agent|operator|representative|someone|somebody|anyone|anybody|staff)\b)|(transfer|connect) (me|us)|be transferred|be connected|a human|a person|human)|^\W*(please,? )?no (real |live )?(humans?|person|people|agents?|operators?|representatives?)( please| needed| necessary| required)?\W*$`)
 )
 
 var (

@@ -52,3 +52,23 @@ func TestADeviceThatDoesNotConnectRefusesNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoWantsNoMachineWantsAHuman: not the other way round.
+func TestWhoWantsNoMachineWantsAHuman(t *testing.T) {
+	t.Parallel()
+	for q, human := range map[string]bool{
+		"I do not like to talk to bots, connect me to a human": true,
+		"I don't want to speak to a bot. Human please.":        true,
+		"I don't want to talk to a robot":                      true,
+		"I don't want to talk to anyone":                       false,
+		"I do not want to speak with a real person":            false,
+		"I don't want to talk.":                                false,
+		"don't connect me, I do not need a human":              false,
+	} {
+		c := New(Config{}, nil, slog.New(slog.DiscardHandler)).For(Tenant{Memory: &memory{}, Retriever: &shelf{word: "保修", text: "保修 24 个月。"}})
+		evs, answer, err := ask(t, c, kb.Question{Query: q})
+		if got := end(evs).Route == kb.Handoff && !strings.Contains(answer, textsEn().cancelled); err != nil || got != human {
+			t.Errorf("%q: %q by %s, %v; want a human: %t", q, answer, end(evs).Route, err, human)
+		}
+	}
+}
