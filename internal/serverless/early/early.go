@@ -9,7 +9,6 @@ package early
 import (
 	"runtime"
 	"runtime/debug"
-	"unsafe"
 
 	"github.com/eino-qa/eino-qa/internal/largepages"
 )
@@ -29,8 +28,7 @@ func later() (before int) {
 	// A sample unwinds a stack, some forty times in a cold start; and nobody can
 	// ask one of many instances for its profile.
 	runtime.MemProfileRate = 0
-	largeHeap()
-	runtime.AddCleanup(new([64]byte), func(int) { taken = nil }, 0)
+	largepages.Ask(make([]byte, 64), heapStep)
 	before = debug.SetGCPercent(Percent)
 	if before < 0 || before > Percent { // somebody chose it: GOGC
 		debug.SetGCPercent(before)
@@ -40,24 +38,3 @@ func later() (before int) {
 	runtime.AddCleanup(new([64]byte), func(before int) { debug.SetGCPercent(before) }, before)
 	return before
 }
-
-// largeHeap makes the heap grow by a step of large pages. What it has so far was
-// touched here and there, in small pages, which stay small; the rest of that is
-// taken, and not touched, until the first collection.
-func largeHeap() {
-	const block = 128 << 10 // the least that does not come from pages that a processor has for itself
-	for range 4 {
-		b := make([]byte, block)
-		at := uintptr(unsafe.Pointer(unsafe.SliceData(b))) % heapStep
-		if at == 0 {
-			largepages.Ask(b, heapStep)
-			return
-		}
-		if at+block < heapStep { // else it reaches into the next step
-			taken = append(taken, make([]byte, heapStep-at-block))
-		}
-	}
-}
-
-// taken is let go with the first collection.
-var taken [][]byte
