@@ -5,8 +5,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
 )
@@ -19,10 +21,15 @@ type road struct {
 
 // of is the road of a request.
 func (r *road) of(req *http.Request, streams bool) http.RoundTripper {
-	if streams && req.URL.Scheme == "http" && r.straight != nil {
+	if streams && req.URL.Scheme == "http" && r.straight != nil && isASCII(req.URL.Host) {
 		return r.straight
 	}
 	return r.tripper()
+}
+
+// isASCII reports whether a host is asked for as it is written.
+func isASCII(host string) bool {
+	return !strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII })
 }
 
 // maxHead bounds the head of an answer.

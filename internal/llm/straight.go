@@ -36,16 +36,27 @@ func (dial straight) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// exchange sends the request and reads the head of its answer.
+// exchange sends the request and reads the head of its answer, which may refuse
+// the request before all of it was sent.
 func exchange(conn net.Conn, req *http.Request) (*http.Response, error) {
+	unsent := send(conn, req)
+	res, err := head(conn, req)
+	if err != nil && unsent != nil {
+		return nil, unsent
+	}
+	return res, err
+}
+
+func send(conn net.Conn, req *http.Request) error {
 	req.Close = true
 	out := bufio.NewWriterSize(conn, connBuffer)
 	if err := req.Write(out); err != nil {
-		return nil, err
+		return err
 	}
-	if err := out.Flush(); err != nil {
-		return nil, err
-	}
+	return out.Flush()
+}
+
+func head(conn net.Conn, req *http.Request) (*http.Response, error) {
 	bound := &io.LimitedReader{R: conn, N: maxHead}
 	in := bufio.NewReaderSize(bound, connBuffer)
 	for {

@@ -130,6 +130,8 @@ func TestOnlyStreamsOverPlainHTTPGoStraight(t *testing.T) {
 		{direct, "http://models.example.com/v1", false, false},
 		{direct, "https://models.example.com/v1", true, false},
 		{proxied, "http://models.example.com/v1", true, false},
+		{direct, "http://[::1]:8000/v1", true, true},
+		{direct, "http://模型.example.com/v1", true, false}, // the transport knows how that is asked for
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tt.url, nil)
 		if err != nil {
@@ -138,5 +140,36 @@ func TestOnlyStreamsOverPlainHTTPGoStraight(t *testing.T) {
 		if _, got := tt.road.of(req, tt.streams).(straight); got != tt.straight {
 			t.Errorf("%+v goes straight: %v", tt, got)
 		}
+	}
+}
+
+func TestStraightReadsAnAnswerThatCameBeforeItsRequestWasSent(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+		_, _ = io.ReadFull(conn, make([]byte, 1)) // the rest of the request is refused
+		_ = conn.Close()
+	}()
+	long := strings.NewReader(strings.Repeat("x", 16<<20))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.Addr().String(), long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := straight((&net.Dialer{}).DialContext).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); res.StatusCode != http.StatusRequestEntityTooLarge || string(body) != "no" || err != nil {
+		t.Errorf("%d %q, %v", res.StatusCode, body, err)
 	}
 }

@@ -328,11 +328,14 @@ func (db *DB) Bytes() (all, conns int64) {
 // Pages stay as long as the cache keeps them.
 func (db *DB) Rest() {
 	db.mu.Lock()
-	idle := db.idle
+	im, idle := db.im, db.idle
 	db.idle = nil
 	db.mu.Unlock()
 	for _, c := range idle {
 		c.Close()
+	}
+	if im != nil {
+		im.near.rest()
 	}
 	if db.queue.claim() {
 		db.closeWriter()

@@ -341,6 +341,10 @@ func TestInAFolderOnlyWhatIsAskedForIsRead(t *testing.T) {
 	if !db.Verified() {
 		t.Error("not every page is compared with a checksum")
 	}
+	db.Rest()
+	if n := &db.im.near; n.handle != nil || n.buf != nil {
+		t.Errorf("at rest it keeps a file open, and a buffer of %d bytes", cap(n.buf))
+	}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

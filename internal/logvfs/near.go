@@ -108,7 +108,15 @@ func (n *near) drop() {
 	n.handle, n.buf = nil, n.buf[:0] // n.file stays: it is not tried again until another was read
 }
 
-// close gives handle and buffer back. Who reads on reads by ranges.
+// rest gives handle and buffer back until somebody reads on.
+func (n *near) rest() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drop()
+	n.file, n.buf = nil, nil
+}
+
+// close is rest for good: who reads on reads by ranges.
 func (n *near) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
