@@ -338,12 +338,12 @@ func (l *Log) readRaw(ctx context.Context, lin Lineage, f FileInfo) (raw []byte,
 			raw, _, err = l.get(ctx, l.Key(lin, f))
 			return err
 		}
-		r, err := l.OpenFile(ctx, lin, f)
+		r, info, err := l.bucket.Open(ctx, l.Key(lin, f), 0)
 		if err != nil {
-			return err
+			return fmt.Errorf("open %s: %w", f, err)
 		}
 		defer r.Close()
-		raw = make([]byte, f.Size)
+		raw = make([]byte, info.Size)
 		_, err = io.ReadFull(r, raw)
 		return err
 	})
