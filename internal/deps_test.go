@@ -83,7 +83,7 @@ var own = map[string]string{
 
 	// The shells.
 	"internal/serverless":                 "kb serverless/aws serverless/early serverless/fc serverless/function",
-	"internal/serverless/early":           "largepages",
+	"internal/serverless/early":           "",
 	"internal/serverless/aws":             "kb serverless/function",
 	"internal/serverless/fc":              "kb serverless/function",
 	"internal/serverless/function":        "kb aside",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eino-qa/eino-qa/internal/config"
 	"github.com/eino-qa/eino-qa/internal/kb"
+	"github.com/eino-qa/eino-qa/internal/largepages"
 	"github.com/eino-qa/eino-qa/internal/objstore"
 	"github.com/eino-qa/eino-qa/internal/redact"
 	"github.com/eino-qa/eino-qa/internal/serverless/function"
@@ -51,6 +52,7 @@ const (
 // OpenFunction reads the settings of a function and sets up its log: JSON
 // lines on stdout, which both platforms collect. It opens nothing else.
 func OpenFunction(src config.Source, stdout io.Writer, r Rights) (*Function, error) {
+	largepages.Heap()
 	cfg, err := config.Load(src)
 	if err != nil {
 		return nil, err

@@ -9,17 +9,12 @@ package early
 import (
 	"runtime"
 	"runtime/debug"
-
-	"github.com/eino-qa/eino-qa/internal/largepages"
 )
 
 // Percent lets the heap grow to 32 MB before the first collection: the
 // runtime's least heap is 4 MB at 100. Opening a store and answering takes some
 // 20 MB, most of which stays in use.
 const Percent = 800
-
-// heapStep is what the runtime makes its heap grow by (mheap.grow).
-const heapStep = 4 << 20
 
 var _ = later()
 
@@ -28,7 +23,6 @@ func later() (before int) {
 	// A sample unwinds a stack, some forty times in a cold start; and nobody can
 	// ask one of many instances for its profile.
 	runtime.MemProfileRate = 0
-	largepages.Ask(make([]byte, 64), heapStep)
 	before = debug.SetGCPercent(Percent)
 	if before < 0 || before > Percent { // somebody chose it: GOGC
 		debug.SetGCPercent(before)
