@@ -186,6 +186,36 @@ func TestSearchIsExact(t *testing.T) {
 	}
 }
 
+// TestSearchBeyondOneWindow: chunks of all windows are found, with what lists
+// and arrays say of them.
+func TestSearchBeyondOneWindow(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(5, 6))
+	words := strings.Fields("the 退款 发票 登录 密码 订单 配送 E1001 v1.2.3 会员 积分 优惠")
+	all := make([]kb.Chunk, 2*window+77)
+	for i := range all {
+		text := ""
+		for range 1 + rng.IntN(4) {
+			text += words[min(int(rng.ExpFloat64()*2), len(words)-1)] + " "
+		}
+		all[i] = kb.Chunk{ID: kb.ChunkID(i + 1), Text: text}
+	}
+	for _, at := range []int{0, window - 1, window, 2*window - 1, 2 * window, len(all) - 1} {
+		all[at].Text = "积分积分积分 优惠 E1001"
+	}
+	ix := Index{Segments: []*Segment{open(t, all)}}
+	for _, text := range []string{"积分优惠 E1001", "退款", "会员", "密码 v1.2.3"} {
+		q := Parse(text, nil)
+		r, err := ix.Search(t.Context(), q, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(brute(all, q, 20, func(kb.ChunkID) bool { return false }), r.Hits, cmpopts.EquateApprox(1e-4, 0)); d != "" {
+			t.Errorf("Search(%q): -brute force +got\n%s", text, d)
+		}
+	}
+}
+
 // counter counts terms the slow way.
 type counter struct {
 	tf     map[string]int

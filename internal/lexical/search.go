@@ -154,134 +154,117 @@ func (s *Segment) normsFor(avg float64) []float32 {
 	return n.of
 }
 
-// accumulators are reused between queries; all zero when free.
-var accumulators = sync.Pool{New: func() any { return new([]float32) }}
+// window is how many chunks are scored at a time: their scores and lengths stay
+// beside the processor. It is even.
+const window = 8192
 
-// score adds up the terms chunk by chunk and offers the sums to top.
-//
-// Terms in lists come first. What the terms in arrays, which are in nearly
-// half the chunks or more, can add is bounded and small, so that most often
-// only the chunks within that bound of the k-th best need them (the idea of
-// MaxScore, Turtle and Flood 1995). The result is exact all the same.
+// windows are reused between queries.
+var windows = sync.Pool{New: func() any { return new([window]float32) }}
+
+// score adds up the terms, window by window, and offers the sums to top.
 func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 	norm := s.normsFor(p.avg)
-	ptr := accumulators.Get().(*[]float32)
-	if cap(*ptr) < len(norm) {
-		*ptr = make([]float32, len(norm))
-	}
-	acc := (*ptr)[:len(norm)]
-	defer func() {
-		clear(acc)
-		accumulators.Put(ptr)
-	}()
-	var common []weighted
-	bound := float32(0)
+	var arrays []array
+	var lists []list
 	for j, e := range p.entries[seg][:len(p.terms)] {
 		if e.df == 0 {
 			continue
 		}
-		list, err := s.list(ctx, e)
+		b, err := s.list(ctx, e)
 		if err != nil {
 			return err
 		}
-		if len(list) == 0 {
+		if len(b) == 0 {
 			return corrupt("an empty list")
 		}
 		w := p.terms[j].Weight * p.terms[j].IDF * (k1 + 1)
-		switch kind, list := list[0], list[1:]; {
+		switch kind, b := b[0], b[1:]; {
 		case kind == payloadList:
-			if err := accumulateList(acc, norm, list, w); err != nil {
+			lists = append(lists, list{b, -1, w})
+		case kind == payloadArray && len(b) == (len(norm)+1)/2:
+			arrays = append(arrays, array{b, w})
+		default:
+			return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(b), len(norm))
+		}
+	}
+	scores := windows.Get().(*[window]float32)
+	defer windows.Put(scores)
+	for from := 0; from < len(norm); from += window {
+		to := min(from+window, len(norm))
+		acc, norm := scores[:to-from], norm[from:to]
+		clear(acc)
+		for _, a := range arrays {
+			addArray(acc, norm, array{a.tfs[from/2:], a.w})
+		}
+		for i := range lists {
+			if err := lists[i].add(acc, norm, from); err != nil {
 				return err
 			}
-		case kind == payloadArray && len(list) == (len(acc)+1)/2:
-			common = append(common, weighted{list, w})
-			bound += w // tf/(tf+norm) is below 1
-		default:
-			return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(list), len(acc))
 		}
+		s.offer(acc, from, top)
 	}
-	if len(common) == 0 {
-		s.offerAll(acc, top)
-		return nil
-	}
-	partial := topK{k: top.k, dead: top.dead}
-	s.offerAll(acc, &partial)
-	need := max(partial.floor, top.floor) - bound*(1+1e-5) // and what rounding may add
-	if need <= 0 {
-		for _, c := range common {
-			accumulateArray(acc, norm, c.list, c.w)
-		}
-		s.offerAll(acc, top)
-		return nil
-	}
-	for i, v := range acc {
-		if v < need {
-			continue
-		}
-		for _, c := range common {
-			if tf := float32(c.list[i>>1] >> (4 * (i & 1)) & 15); tf > 0 {
-				v += c.w * tf / (tf + norm[i])
-			}
-		}
-		if v > top.floor {
-			top.offer(Hit{s.ids[i], v})
+	for _, l := range lists {
+		if len(l.b) > 0 {
+			return corrupt("a list beyond its %d chunks", len(norm))
 		}
 	}
 	return nil
 }
 
-// weighted is an array of a term that is in very many chunks.
-type weighted struct {
-	list []byte
-	w    float32
-}
-
-func (s *Segment) offerAll(acc []float32, top *topK) {
-	for i, v := range acc {
-		if v > top.floor {
-			top.offer(Hit{s.ids[i], v})
+// offer offers scores, of the chunks from from on.
+func (s *Segment) offer(acc []float32, from int, top *topK) {
+	for i := above(acc, top.floor); i < len(acc); i += above(acc[i:], top.floor) {
+		for end := min(i+16, len(acc)); i < end; i++ {
+			if v := acc[i]; v > top.floor {
+				top.offer(Hit{s.ids[from+i], v})
+			}
 		}
 	}
 }
 
-// accumulateArray adds w·tf/(tf+norm) to every chunk, 0 where tf is 0.
-func accumulateArray(acc, norm []float32, list []byte, w float32) {
-	norm = norm[:len(acc)]
-	for i := range acc {
-		tf := float32(list[i>>1] >> (4 * (i & 1)) & 15)
-		acc[i] += w * tf / (tf + norm[i])
-	}
+// list is a term that is in few chunks: what is left of its list.
+type list struct {
+	b   []byte
+	doc int // the chunk before
+	w   float32
 }
 
-// accumulateList adds w·tf/(tf+norm) to the chunks of a list.
-func accumulateList(acc, norm []float32, list []byte, w float32) error {
-	doc := -1
-	for i := 0; i < len(list); {
-		v := uint64(list[i])
+// add adds w·tf/(tf+norm) to the chunks of the list up to the end of acc, which
+// begins at chunk from.
+func (l *list) add(acc, norm []float32, from int) error {
+	b, doc, w := l.b, l.doc-from, l.w
+	norm = norm[:len(acc)]
+	i := 0
+	for i < len(b) {
+		at := i
+		v := uint64(b[i])
 		i++
 		if v >= 0x80 {
-			full, n := binary.Uvarint(list[i-1:])
-			if n <= 0 || full>>1 >= uint64(len(acc)) {
+			full, n := binary.Uvarint(b[at:])
+			if n <= 0 || full > math.MaxInt32 {
 				return corrupt("a list")
 			}
-			v, i = full, i-1+n
+			v, i = full, at+n
 		}
-		doc += int(v>>1) + 1
+		next := doc + int(v>>1) + 1
+		if next >= len(acc) {
+			i = at
+			break
+		}
+		doc = next
 		tf := float32(1)
 		if v&1 != 0 {
 			more, n := uint64(0), 1
-			if i < len(list) && list[i] < 0x80 {
-				more = uint64(list[i])
-			} else if more, n = binary.Uvarint(list[i:]); n <= 0 || more > maxTF {
+			if i < len(b) && b[i] < 0x80 {
+				more = uint64(b[i])
+			} else if more, n = binary.Uvarint(b[i:]); n <= 0 || more > maxTF {
 				return corrupt("a list")
 			}
 			tf, i = float32(more+2), i+n
 		}
-		if doc >= len(acc) {
-			return corrupt("a list beyond its %d chunks", len(acc))
-		}
 		acc[doc] += w * tf / (tf + norm[doc])
 	}
+	l.b, l.doc = b[i:], doc+from
 	return nil
 }
 

@@ -26,7 +26,8 @@ import (
 //
 // A payload is a list (first byte 0): per chunk 2*ordinals skipped, +1 if the
 // frequency is above 1, then frequency−2; or an array (first byte 1): four bits
-// per chunk of the segment, the frequency capped at 15.
+// per chunk of the segment, the frequency capped at 15, which is used where
+// there is none above 15 unless the list would be longer.
 const (
 	magic       = "eqlex\x00\x00\x01" // the last byte is the version
 	blockTerms  = 48                  // by hand: smaller means a larger directory in memory, larger more to scan
@@ -35,6 +36,12 @@ const (
 
 	payloadList  = 0
 	payloadArray = 1
+	maxArrayTF   = 15
+
+	// arrayShare: an array, which is added up ten times as fast, may take so many
+	// times the bytes of the list. At 70,000 Chinese chunks the index is .68, .70,
+	// .74, .80, 1.02 of the text with 1, 2, 3, 4, 8; at 5,000 it is .96 with 3.
+	arrayShare = 3
 )
 
 type posting struct{ doc, tf uint32 }
@@ -132,13 +139,13 @@ func (w *writer) add(term []byte, list []posting) {
 	}
 }
 
-// payload encodes list in the shorter of the two ways.
+// payload encodes list as an array if that is short enough.
 func (w *writer) payload(list []posting) []byte {
 	b := append(w.buf[:0], payloadList) //nolint:gocritic // the buffer is lent, and kept below
-	next := uint32(0)                   // the lowest ordinal that may follow
+	next, most := uint32(0), uint32(0)  // the lowest ordinal that may follow, the highest frequency
 	for _, p := range list {
 		delta := uint64(p.doc - next)
-		next = p.doc + 1
+		next, most = p.doc+1, max(most, p.tf)
 		if p.tf > 1 {
 			b = binary.AppendUvarint(b, delta<<1|1)
 			b = binary.AppendUvarint(b, uint64(p.tf-2))
@@ -148,7 +155,7 @@ func (w *writer) payload(list []posting) []byte {
 	}
 	w.buf = b
 	size := 1 + (len(w.docs)+1)/2
-	if len(b) <= size {
+	if len(b) <= size && (most > maxArrayTF || arrayShare*len(b) <= size) {
 		return b
 	}
 	if w.array == nil {
@@ -157,7 +164,7 @@ func (w *writer) payload(list []posting) []byte {
 	clear(w.array)
 	w.array[0] = payloadArray
 	for _, p := range list {
-		w.array[1+p.doc/2] |= byte(min(p.tf, 15)) << (4 * (p.doc & 1))
+		w.array[1+p.doc/2] |= byte(min(p.tf, maxArrayTF)) << (4 * (p.doc & 1))
 	}
 	return w.array
 }
