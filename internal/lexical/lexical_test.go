@@ -274,3 +274,44 @@ func brute(all []kb.Chunk, q Query, k int, dead func(kb.ChunkID) bool) []Hit {
 	})
 	return out[:min(k, len(out))]
 }
+
+// TestUnfoldIsFoldBackwards: what folds to a rune is known, and nothing else.
+func TestUnfoldIsFoldBackwards(t *testing.T) {
+	t.Parallel()
+	want := map[rune][]rune{}
+	for r := rune(foldFirst); r <= foldLast; r++ {
+		if to := foldHan(r); to != r {
+			want[to] = append(want[to], r)
+		}
+	}
+	for r := rune(foldFirst - 1); r <= foldLast+1; r++ {
+		got := []rune{}
+		eachVariant(r, func(v rune) { got = append(got, v) })
+		if !slices.Equal(got, append([]rune{r}, want[r]...)) {
+			t.Fatalf("variants of %c = %q, want %q behind it", r, got, want[r])
+		}
+	}
+}
+
+// TestMatcherFindsWhatAScanDoes: the way past characters that are in no term
+// finds the same as looking at each of them.
+func TestMatcherFindsWhatAScanDoes(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(7, 8))
+	pieces := []string{"退", "款", "臺", "灣", "台", "湾", "著", "着", "服務", "服务", "㐀", "䷀", "䶿", "一", "鿿", "、", "。", "，", "の", "カ", "한", "𠀀", "a", "API", "v1.2", " ", "\xe4\xb8", "\xe9", "\xff", "Ａ", "豈", "　", "0"}
+	for range 3000 {
+		var b strings.Builder
+		for range rng.IntN(30) {
+			b.WriteString(pieces[rng.IntN(len(pieces))])
+		}
+		var stats []TermStat
+		for _, k := range Parse(pieces[rng.IntN(len(pieces))]+pieces[rng.IntN(len(pieces))]+"台湾着服务 api", nil).Terms {
+			stats = append(stats, TermStat{Term: k})
+		}
+		want := NewMatcher(stats)
+		scan(b.String(), want)
+		if got := NewMatcher(stats).Find(b.String(), nil); !slices.Equal(got, want.out) {
+			t.Fatalf("Find(%q) = %v, want %v", b.String(), got, want.out)
+		}
+	}
+}

@@ -10,7 +10,7 @@ type Match struct {
 // them: a rune or a word that is in no term costs a look into a small set. It
 // is not safe for concurrent use.
 type Matcher struct {
-	hans  [64]uint64 // set of the low 12 bits of the runes in pairs
+	hans  [64]uint64 // set of the low 12 bits of the runes in pairs, and of what folds to them
 	heads [64]uint64 // set of hashes of the first letters of words
 	pairs pairTable
 	words map[string]int32
@@ -31,8 +31,8 @@ func NewMatcher(terms []TermStat) *Matcher {
 			continue
 		}
 		m.pairs.term(keyOf.pair, func() uint32 { return uint32(i) })
-		for _, r := range [2]uint64{keyOf.pair >> 32, keyOf.pair & 0xFFFFFFFF} {
-			m.hans[r>>6&63] |= 1 << (r & 63)
+		for _, r := range [2]rune{rune(keyOf.pair >> 32), rune(keyOf.pair & 0xFFFFFFFF)} {
+			eachVariant(r, func(r rune) { m.hans[r>>6&63] |= 1 << (r & 63) })
 		}
 	}
 	return m
@@ -52,15 +52,20 @@ func (c *collector) word(string, int, int) {}
 func (m *Matcher) Find(text string, out []Match) []Match {
 	m.out = out
 	var at place
-	for at.i < len(text) { // as scan does, without a call for most of Chinese
-		if i := at.i; i+2 < len(text) {
-			if r := hanOf(text[i], text[i+1], text[i+2]); r != 0 {
-				r = foldHan(r)
-				if m.hans[r>>6&63]&(1<<(r&63)) != 0 {
-					m.han(r, at.prev, at.prevStart, i, i+3)
+	for i := 0; at.i < len(text); i = at.i { // as scan does, with next to nothing for most of Chinese
+		if i+2 < len(text) {
+			c0, c1, c2 := text[i], text[i+1], text[i+2]
+			if c0 >= 0xE4 && c0 <= 0xE9 && (c1^0x80)|(c2^0x80) < 0x40 { // U+4000 to U+9FFF
+				if m.hans[c1&63]>>(c2&63)&1 == 0 {
+					at = place{i: i + 3}
+					continue
 				}
-				at = place{i + 3, r, i}
-				continue
+				if r := hanOf(c0, c1, c2); r != 0 {
+					r = foldHan(r)
+					m.han(r, at.prev, at.prevStart, i, i+3)
+					at = place{i + 3, r, i}
+					continue
+				}
 			}
 		}
 		at = at.step(text, m)

@@ -72,6 +72,9 @@ func (p place) step(text string, s sink) place {
 		}
 		return place{i: i + 1}
 	}
+	if wideMark(text[i:]) {
+		return place{i: i + 3}
+	}
 	r, n := utf8.DecodeRuneInString(text[i:])
 	if r >= 0xF900 && r <= 0xFAFF { // compatibility ideographs
 		r, _ = utf8.DecodeRuneInString(norm.NFKC.String(text[i : i+n]))
@@ -95,6 +98,16 @@ func hanOf(b0, b1, b2 byte) rune {
 		return 0
 	}
 	return r
+}
+
+// wideMark reports text that begins with a mark of Chinese print, from U+3000 to
+// U+3004 or from U+FF00 to U+FF0F: every tenth character is one, and no word.
+func wideMark(text string) bool {
+	if len(text) < 3 {
+		return false
+	}
+	c := text[2]
+	return text[0] == 0xE3 && text[1] == 0x80 && c >= 0x80 && c <= 0x84 || text[0] == 0xEF && text[1] == 0xBC && c >= 0x80 && c <= 0x8F
 }
 
 // isWordRune reports letters and digits beyond ASCII of scripts with spaces.

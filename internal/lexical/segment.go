@@ -258,18 +258,29 @@ func (s *Segment) lookup(ctx context.Context, term string) (entry, error) {
 		return entry{}, err
 	}
 	c := cursor{seg: s, d: decoder{b: b}}
-	for c.next() {
-		if string(c.term) >= term {
-			break
+	same := 0 // how many bytes term begins with that the entry does, too
+	for {
+		shared, rest, ok := c.read()
+		switch {
+		case !ok && c.d.bad:
+			return entry{}, corrupt("dictionary block %d", i)
+		case !ok || shared < same: // behind where term would stand
+			return entry{}, nil
+		case shared > same: // before it, as the entry before
+			continue
+		}
+		n := 0
+		for n < len(rest) && same+n < len(term) && rest[n] == term[same+n] {
+			n++
+		}
+		same += n
+		switch {
+		case n == len(rest) && same == len(term):
+			return c.entry, nil
+		case n < len(rest) && (same == len(term) || rest[n] > term[same]):
+			return entry{}, nil
 		}
 	}
-	if c.d.bad {
-		return entry{}, corrupt("dictionary block %d", i)
-	}
-	if string(c.term) != term {
-		return entry{}, nil
-	}
-	return c.entry, nil
 }
 
 // list returns the payload of e.
@@ -285,25 +296,36 @@ type cursor struct {
 	seg  *Segment
 	d    decoder
 	buf  [maxWordBytes + 16]byte
-	term []byte
+	term []byte // of the entry, by next
+	size int    // its length
 	at   int64
 	entry
 }
 
 // next decodes the next entry and reports whether there was one.
 func (c *cursor) next() bool {
-	if c.d.done() || c.d.bad {
-		return false
+	shared, rest, ok := c.read()
+	if ok {
+		c.term = append(append(c.buf[:0], c.term[:shared]...), rest...)
 	}
-	shared := c.d.uint(uint64(len(c.term)))
-	rest := c.d.bytes()
+	return ok
+}
+
+// read decodes the next entry but for its term: the bytes it shares with the
+// one before and the rest of it.
+func (c *cursor) read() (shared int, rest []byte, ok bool) {
+	if c.d.done() || c.d.bad {
+		return 0, nil, false
+	}
+	shared = int(c.d.uint(uint64(c.size)))
+	rest = c.d.bytes()
+	c.size = shared + len(rest)
 	c.df = uint32(c.d.uint(uint64(c.seg.foot.docs)))
 	size := c.d.uint(math.MaxInt32)
 	if c.d.bad || c.df == 0 {
 		c.d.bad = true
-		return false
+		return 0, nil, false
 	}
-	c.term = append(append(c.buf[:0], c.term[:shared]...), rest...)
 	c.payload, c.off, c.n = nil, 0, 0
 	if size&1 == 0 {
 		c.payload = c.d.take(int(size >> 1))
@@ -314,7 +336,7 @@ func (c *cursor) next() bool {
 			c.d.bad = true
 		}
 	}
-	return !c.d.bad
+	return shared, rest, !c.d.bad
 }
 
 // decoder reads varints and strings from b; bad says that b was not what it
@@ -327,6 +349,15 @@ type decoder struct {
 func (d *decoder) done() bool { return len(d.b) == 0 }
 
 func (d *decoder) uint(limit uint64) uint64 {
+	if len(d.b) > 0 && uint64(d.b[0]) <= min(limit, 0x7F) { // most are
+		v := d.b[0]
+		d.b = d.b[1:]
+		return uint64(v)
+	}
+	return d.long(limit)
+}
+
+func (d *decoder) long(limit uint64) uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 || v > limit {
 		d.bad, d.b = true, nil

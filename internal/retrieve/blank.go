@@ -12,9 +12,10 @@ import (
 type line struct {
 	left, right []rune // of the question, see sides
 	runes       []rune
-	text        string  // the same
+	folded      string  // the same, once asked for
 	offs        []int32 // rune → byte, and one more for the end
 	opts        []found
+	row, ends   []int16 // see commonSubstring
 }
 
 func (l *line) read(text string) {
@@ -24,7 +25,15 @@ func (l *line) read(text string) {
 		l.offs = append(l.offs, int32(i))
 	}
 	l.offs = append(l.offs, int32(len(text)))
-	l.text = string(l.runes)
+	l.folded = ""
+}
+
+// text is the sentence folded.
+func (l *line) text() string {
+	if l.folded == "" {
+		l.folded = string(l.runes)
+	}
+	return l.folded
 }
 
 // answers fills the features about what in the sentence could be the answer.

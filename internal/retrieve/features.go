@@ -286,7 +286,7 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fPassCover] = share(sum(g.w, p.text|p.title), g.total)
 	if s.terms != 0 {
 		n := float32(max(len(q.runes), 1))
-		longest, runs := commonSubstring(q.runes, runes)
+		longest, runs := l.commonSubstring(q.runes)
 		x[fCommon] = float32(longest) / n
 		x[fRuns] = runs / n
 	}
@@ -295,14 +295,14 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fPairs] = share(g.pairs(own), g.total)
 	x[fClause] = share(bestClause(p.chunk.Text, s.Span, own, g.w), g.total)
 	if !q.asked.empty() {
-		s.related = q.asked.in(l.text)
+		s.related = q.asked.in(l.text())
 		x[fRelated] = float32(s.related.count()) / float32(q.asked.count())
 		x[fAllRelated] = flag(s.related == q.asked)
 	}
 	starts := len(own) > 0 && int(own[0].Start)-s.Start <= 6
 	x[fStart] = flag(starts)
 	if q.define {
-		x[fDefines] = flag(starts && says(l.text))
+		x[fDefines] = flag(starts && says(l.text()))
 		x[fDefHead] = flag(p.chunk.Ordinal == 0 && i == p.from)
 	}
 	x[fShort] = flag(len(runes) < 8)
@@ -312,7 +312,7 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	s.cues = q.clauses(p, s, own, g, l)
 	c := s.cues
 	if q.kind == Place {
-		x[fLocated] = flag(located(l.text))
+		x[fLocated] = flag(located(l.text()))
 	}
 	if p.chunk.Ordinal == 0 && i == p.from {
 		x[fProfile] = flag(q.profile)
@@ -376,7 +376,7 @@ func (q *question) clauses(p *passage, s *sentence, ms []lexical.Match, g weighe
 	}
 	flush(r, len(text))
 	if hasLatin(runes) {
-		all.english(l.text)
+		all.english(l.text())
 	}
 	return all
 }

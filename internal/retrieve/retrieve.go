@@ -223,7 +223,7 @@ func (r *Retriever) first(ctx context.Context, t *Trace, text string, k int) err
 // look makes passages of the chunks, in their order, without duplicates.
 func (t *Trace) look(chunks []kb.Chunk, hits map[kb.ChunkID]hit) {
 	m := lexical.NewMatcher(t.stats.Terms)
-	seen := make(map[string]bool, len(chunks))
+	seen := make([]string, 0, len(chunks))            // few, and hardly two of one length: cheaper than a hash of each
 	found := make([]lexical.Match, 0, 64*len(chunks)) // of all passages
 	in := func(text string) []lexical.Match {
 		from := len(found)
@@ -232,10 +232,10 @@ func (t *Trace) look(chunks []kb.Chunk, hits map[kb.ChunkID]hit) {
 	}
 	t.passages = make([]passage, 0, len(chunks))
 	for _, c := range chunks {
-		if seen[c.Text] {
+		if slices.Contains(seen, c.Text) {
 			continue // the same text in two documents: the better hit stands for both
 		}
-		seen[c.Text] = true
+		seen = append(seen, c.Text)
 		h := hits[c.ID]
 		p := passage{chunk: c, bm25: h.bm25, cosine: h.cosine, fused: h.score, matches: in(c.Text)}
 		p.text = termSet(p.matches)
