@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/eino-qa/eino-qa/internal/kb"
@@ -165,43 +166,85 @@ func eachPosting(list []byte, docs int, fn func(posting)) error {
 	if len(list) == 0 {
 		return corrupt("an empty list")
 	}
-	kind, list := list[0], list[1:]
-	if kind == payloadArray {
-		if len(list) != (docs+1)/2 {
-			return corrupt("an array of %d bytes for %d chunks", len(list), docs)
-		}
+	switch kind, list := list[0], list[1:]; {
+	case kind == payloadArray && len(list) == (docs+1)/2:
 		for i := range docs {
 			if tf := list[i>>1] >> (4 * (i & 1)) & 15; tf > 0 {
 				fn(posting{uint32(i), uint32(tf)})
 			}
 		}
 		return nil
-	}
-	if kind != payloadList {
-		return corrupt("a list of kind %d", kind)
-	}
-	next := uint64(0)
-	for len(list) > 0 {
-		v, n := binary.Uvarint(list)
-		if n <= 0 || v>>1 >= uint64(docs) {
-			return corrupt("a list")
+	case kind == payloadList:
+		r := reader{d: decoder{b: list}, docs: uint64(docs), read: readBoth}
+		for r.next() {
+			fn(r.posting)
 		}
-		list = list[n:]
-		p := posting{tf: 1}
-		if v&1 != 0 {
-			more, n := binary.Uvarint(list)
-			if n <= 0 || more > maxTF {
-				return corrupt("a list")
+		return r.err()
+	case kind == payloadLists:
+		ones, more, err := twoLists(list)
+		if err != nil {
+			return err
+		}
+		x := reader{d: decoder{b: ones}, docs: uint64(docs), read: readOne}
+		y := reader{d: decoder{b: more}, docs: uint64(docs), read: readMore}
+		for left, right := x.next(), y.next(); left || right; {
+			switch {
+			case !right || left && x.doc < y.doc:
+				fn(x.posting)
+				left = x.next()
+			case !left || y.doc < x.doc:
+				fn(y.posting)
+				right = y.next()
+			default:
+				return corrupt("a chunk that is in two lists")
 			}
-			p.tf, list = uint32(more+2), list[n:]
 		}
-		next += v >> 1
-		if next >= uint64(docs) {
-			return corrupt("a list beyond its %d chunks", docs)
-		}
-		p.doc = uint32(next)
-		next++
-		fn(p)
+		return errors.Join(x.err(), y.err())
+	default:
+		return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(list), docs)
+	}
+}
+
+// reader reads the postings of a list one by one.
+type reader struct {
+	posting
+	d    decoder
+	read func(*decoder) (skip uint64, tf uint32)
+	docs uint64 // of the segment
+	from uint64 // the lowest ordinal that may follow
+}
+
+func readBoth(d *decoder) (uint64, uint32) {
+	v := d.uint(math.MaxUint32)
+	if v&1 == 0 {
+		return v >> 1, 1
+	}
+	return v >> 1, uint32(d.uint(maxTF)) + 2
+}
+
+func readOne(d *decoder) (uint64, uint32) { return d.uint(math.MaxUint32), 1 }
+
+func readMore(d *decoder) (uint64, uint32) {
+	return d.uint(math.MaxUint32), uint32(d.uint(maxTF)) + 2
+}
+
+// next reports whether there was another.
+func (r *reader) next() bool {
+	if r.d.done() || r.d.bad {
+		return false
+	}
+	skip, tf := r.read(&r.d)
+	if r.from += skip; r.from >= r.docs {
+		r.d.bad = true
+	}
+	r.posting = posting{uint32(r.from), tf}
+	r.from++
+	return !r.d.bad
+}
+
+func (r *reader) err() error {
+	if r.d.bad {
+		return corrupt("a list, or one beyond its %d chunks", r.docs)
 	}
 	return nil
 }

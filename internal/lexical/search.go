@@ -165,7 +165,7 @@ var windows = sync.Pool{New: func() any { return new([window]float32) }}
 func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 	norm := s.normsFor(p.avg)
 	var arrays []array
-	var lists []list
+	var lists, ones, more []list
 	for j, e := range p.entries[seg][:len(p.terms)] {
 		if e.df == 0 {
 			continue
@@ -181,6 +181,12 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		switch kind, b := b[0], b[1:]; {
 		case kind == payloadList:
 			lists = append(lists, list{b, -1, w})
+		case kind == payloadLists:
+			first, second, err := twoLists(b)
+			if err != nil {
+				return err
+			}
+			ones, more = append(ones, list{first, -1, w}), append(more, list{second, -1, w})
 		case kind == payloadArray && len(b) == (len(norm)+1)/2:
 			arrays = append(arrays, array{b, w})
 		default:
@@ -196,6 +202,14 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		for _, a := range arrays {
 			addArray(acc, norm, array{a.tfs[from/2:], a.w})
 		}
+		for i := range ones {
+			if err := ones[i].addOnes(acc, norm, from); err != nil {
+				return err
+			}
+			if err := more[i].addMore(acc, norm, from); err != nil {
+				return err
+			}
+		}
 		for i := range lists {
 			if err := lists[i].add(acc, norm, from); err != nil {
 				return err
@@ -203,9 +217,11 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		}
 		s.offer(acc, from, top)
 	}
-	for _, l := range lists {
-		if len(l.b) > 0 {
-			return corrupt("a list beyond its %d chunks", len(norm))
+	for _, ls := range [...][]list{lists, ones, more} {
+		for _, l := range ls {
+			if len(l.b) > 0 {
+				return corrupt("a list beyond its %d chunks", len(norm))
+			}
 		}
 	}
 	return nil
@@ -266,6 +282,80 @@ func (l *list) add(acc, norm []float32, from int) error {
 	}
 	l.b, l.doc = b[i:], doc+from
 	return nil
+}
+
+// addOnes does it for a list of chunks that have the term once.
+func (l *list) addOnes(acc, norm []float32, from int) error {
+	b, doc, w := l.b, l.doc-from, l.w
+	norm = norm[:len(acc)]
+	i := 0
+	for i < len(b) {
+		v, n := int(b[i]), 1
+		if v >= 0x80 {
+			var err error
+			if v, n, err = skipped(b[i:]); err != nil {
+				return err
+			}
+		}
+		next := doc + v + 1
+		if next >= len(acc) {
+			break
+		}
+		doc, i = next, i+n
+		acc[doc] += w / (1 + norm[doc])
+	}
+	l.b, l.doc = b[i:], doc+from
+	return nil
+}
+
+// addMore does it for a list of chunks that have the term more than once.
+func (l *list) addMore(acc, norm []float32, from int) error {
+	b, doc, w := l.b, l.doc-from, l.w
+	norm = norm[:len(acc)]
+	i := 0
+	for i < len(b) {
+		v, n := int(b[i]), 1
+		if v >= 0x80 {
+			var err error
+			if v, n, err = skipped(b[i:]); err != nil {
+				return err
+			}
+		}
+		next := doc + v + 1
+		if next >= len(acc) {
+			break
+		}
+		i += n
+		tf, n := uint64(0), 1
+		if i < len(b) && b[i] < 0x80 {
+			tf = uint64(b[i])
+		} else if tf, n = binary.Uvarint(b[i:]); n <= 0 || tf > maxTF {
+			return corrupt("a list")
+		}
+		doc, i = next, i+n
+		acc[doc] += w * float32(tf+2) / (float32(tf+2) + norm[doc])
+	}
+	l.b, l.doc = b[i:], doc+from
+	return nil
+}
+
+// skipped reads how many chunks a list skips, and its length in bytes.
+func skipped(b []byte) (v, n int, err error) {
+	full, n := binary.Uvarint(b)
+	if n <= 0 || full > math.MaxInt32/2 {
+		return 0, 0, corrupt("a list")
+	}
+	return int(full), n, nil
+}
+
+// twoLists cuts the payload of two lists.
+func twoLists(b []byte) (first, second []byte, err error) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return nil, nil, corrupt("two lists")
+	}
+	b = b[n:]
+	return b[:size:size], b[size:], nil
 }
 
 // topK keeps the k best live hits.

@@ -24,18 +24,27 @@ import (
 // document frequency, 2*length of the payload (+1 if it stands in postings),
 // then the payload itself or the distance of its place from the previous one.
 //
-// A payload is a list (first byte 0): per chunk 2*ordinals skipped, +1 if the
-// frequency is above 1, then frequency−2; or an array (first byte 1): four bits
-// per chunk of the segment, the frequency capped at 15, which is used where
-// there is none above 15 unless the list would be longer.
+// A payload is one of
+//
+//	list   first byte 0: per chunk 2*ordinals skipped, +1 if the frequency is
+//	       above 1, then frequency−2
+//	array  first byte 1: four bits per chunk of the segment, the frequency
+//	       capped at 15; used where there is none above 15, and where the
+//	       others would be longer
+//	lists  first byte 2: the length of the first of two lists; the first, of
+//	       the chunks with frequency 1: ordinals skipped; the second, of the
+//	       others: ordinals skipped, frequency−2. A processor that need not
+//	       guess which of the two comes next adds them up four times as fast.
 const (
 	magic       = "eqlex\x00\x00\x01" // the last byte is the version
 	blockTerms  = 48                  // by hand: smaller means a larger directory in memory, larger more to scan
 	inlineBytes = 20                  // payloads up to this are in the dictionary: one read less
+	listMost    = 8                   // chunks in a list; lists are as short from there on
 	footerBytes = 64
 
 	payloadList  = 0
 	payloadArray = 1
+	payloadLists = 2
 	maxArrayTF   = 15
 
 	// arrayShare: an array, which is added up ten times as fast, may take so many
@@ -85,6 +94,7 @@ type writer struct {
 	first   []byte
 	at      int // of the previous long list
 	buf     []byte
+	ones    []byte
 	array   []byte
 }
 
@@ -141,17 +151,16 @@ func (w *writer) add(term []byte, list []posting) {
 
 // payload encodes list as an array if that is short enough.
 func (w *writer) payload(list []posting) []byte {
-	b := append(w.buf[:0], payloadList) //nolint:gocritic // the buffer is lent, and kept below
-	next, most := uint32(0), uint32(0)  // the lowest ordinal that may follow, the highest frequency
+	b, most := w.buf[:0], uint32(0)
 	for _, p := range list {
-		delta := uint64(p.doc - next)
-		next, most = p.doc+1, max(most, p.tf)
-		if p.tf > 1 {
-			b = binary.AppendUvarint(b, delta<<1|1)
-			b = binary.AppendUvarint(b, uint64(p.tf-2))
-		} else {
-			b = binary.AppendUvarint(b, delta<<1)
-		}
+		most = max(most, p.tf)
+	}
+	if len(list) <= listMost {
+		b = appendList(append(b, payloadList), list)
+	} else {
+		w.ones = appendOnes(w.ones[:0], list)
+		b = binary.AppendUvarint(append(b, payloadLists), uint64(len(w.ones)))
+		b = appendMore(append(b, w.ones...), list)
 	}
 	w.buf = b
 	size := 1 + (len(w.docs)+1)/2
@@ -167,6 +176,46 @@ func (w *writer) payload(list []posting) []byte {
 		w.array[1+p.doc/2] |= byte(min(p.tf, maxArrayTF)) << (4 * (p.doc & 1))
 	}
 	return w.array
+}
+
+func appendList(b []byte, list []posting) []byte {
+	next := uint32(0) // the lowest ordinal that may follow
+	for _, p := range list {
+		delta := uint64(p.doc - next)
+		next = p.doc + 1
+		if p.tf > 1 {
+			b = binary.AppendUvarint(b, delta<<1|1)
+			b = binary.AppendUvarint(b, uint64(p.tf-2))
+		} else {
+			b = binary.AppendUvarint(b, delta<<1)
+		}
+	}
+	return b
+}
+
+// appendOnes appends the first of two lists.
+func appendOnes(b []byte, list []posting) []byte {
+	next := uint32(0)
+	for _, p := range list {
+		if p.tf == 1 {
+			b = binary.AppendUvarint(b, uint64(p.doc-next))
+			next = p.doc + 1
+		}
+	}
+	return b
+}
+
+// appendMore appends the second of two lists.
+func appendMore(b []byte, list []posting) []byte {
+	next := uint32(0)
+	for _, p := range list {
+		if p.tf > 1 {
+			b = binary.AppendUvarint(b, uint64(p.doc-next))
+			b = binary.AppendUvarint(b, uint64(p.tf-2))
+			next = p.doc + 1
+		}
+	}
+	return b
 }
 
 func (w *writer) endBlock() {
