@@ -2,39 +2,56 @@
 
 #include "textflag.h"
 
-// EIGHT adds w·tf/(tf+norm) for the eight frequencies, a byte each, in the low
-// half of X; at is where they stand. Division, not a reciprocal: the sums are
-// those of the portable code to the bit.
-#define EIGHT(X, Y, at) \
-	VPMOVZXBD X, Y            \
-	VCVTDQ2PS Y, Y            \
-	VADDPS    at(DX), Y, Y4   \
-	VMULPS    Y0, Y, Y        \
-	VDIVPS    Y4, Y, Y        \
-	VADDPS    at(DI), Y, Y    \
-	VMOVUPS   Y, at(DI)
+// EIGHT adds what two terms with the frequencies X and Y, a byte each in the low
+// half, are worth in eight chunks; at is where those stand.
+#define EIGHT(X, XX, Y, YY, at) \
+	VPMOVZXBD X, XX           \
+	VPMOVZXBD Y, YY           \
+	VMOVUPS   at(DX), Y8      \
+	VCVTDQ2PS XX, XX          \
+	VCVTDQ2PS YY, YY          \
+	VADDPS    Y8, XX, Y9      \
+	VADDPS    Y8, YY, Y8      \
+	VMULPS    Y0, XX, XX      \
+	VMULPS    Y1, YY, YY      \
+	VMULPS    Y8, XX, XX      \
+	VMULPS    Y9, YY, YY      \
+	VADDPS    YY, XX, XX      \
+	VMULPS    Y8, Y9, Y9      \
+	VDIVPS    Y9, XX, XX      \
+	VADDPS    at(DI), XX, XX  \
+	VMOVUPS   XX, at(DI)
 
-// func addSixteens(acc, norm *float32, tfs *byte, w float32, n int)
-TEXT ·addSixteens(SB), NOSPLIT, $0-40
+// func addSixteens(acc, norm *float32, a, b *byte, wa, wb float32, n int)
+TEXT ·addSixteens(SB), NOSPLIT, $0-48
 	MOVQ         acc+0(FP), DI
 	MOVQ         norm+8(FP), DX
-	MOVQ         tfs+16(FP), SI
-	VBROADCASTSS w+24(FP), Y0
-	MOVQ         n+32(FP), CX
+	MOVQ         a+16(FP), SI
+	MOVQ         b+24(FP), BX
+	VBROADCASTSS wa+32(FP), Y0
+	VBROADCASTSS wb+36(FP), Y1
+	MOVQ         n+40(FP), CX
 	MOVL         $0x0F0F0F0F, AX
-	VMOVD        AX, X1
-	VPBROADCASTD X1, X1
+	VMOVD        AX, X2
+	VPBROADCASTD X2, X2
 
 sixteen:
-	VMOVQ      (SI), X2
-	VPSRLW     $4, X2, X3
-	VPAND      X1, X2, X2
-	VPAND      X1, X3, X3
-	VPUNPCKLBW X3, X2, X2             // frequencies in the order of the chunks
-	VPSRLDQ    $8, X2, X3
-	EIGHT(X2, Y2, 0)
-	EIGHT(X3, Y3, 32)
+	VMOVQ      (SI), X3
+	VMOVQ      (BX), X5
+	VPSRLW     $4, X3, X4
+	VPSRLW     $4, X5, X6
+	VPAND      X2, X3, X3
+	VPAND      X2, X4, X4
+	VPAND      X2, X5, X5
+	VPAND      X2, X6, X6
+	VPUNPCKLBW X4, X3, X3             // frequencies in the order of the chunks
+	VPUNPCKLBW X6, X5, X5
+	VPSRLDQ    $8, X3, X4
+	VPSRLDQ    $8, X5, X6
+	EIGHT(X3, Y3, X5, Y5, 0)
+	EIGHT(X4, Y4, X6, Y6, 32)
 	ADDQ       $8, SI
+	ADDQ       $8, BX
 	ADDQ       $64, DI
 	ADDQ       $64, DX
 	SUBQ       $16, CX

@@ -2,11 +2,11 @@
 
 package lexical
 
-// addSixteens is addArrayPortable for n chunks, a multiple of 16 and not 0; the
+// addSixteens is addArraysPortable for n chunks, a multiple of 16 and not 0; the
 // sums are the same to the bit.
 //
 //go:noescape
-func addSixteens(acc, norm *float32, tfs *byte, w float32, n int)
+func addSixteens(acc, norm *float32, a, b *byte, wa, wb float32, n int)
 
 // aboveSixteens is abovePortable for n scores, a multiple of 16 and not 0, but
 // returns the beginning of the sixteen in which it stands.

@@ -17,9 +17,9 @@ func TestArrays(t *testing.T) {
 	t.Logf("sixteen at a time: %v", sixteens())
 	rng := rand.New(rand.NewPCG(1, 2))
 	for n := range 200 {
-		a := array{make([]byte, (n+1)/2), rng.Float32() * 30}
+		a, b := array{make([]byte, (n+1)/2), rng.Float32() * 30}, array{make([]byte, (n+1)/2), rng.Float32() * 30}
 		for i := range a.tfs {
-			a.tfs[i] = byte(rng.Uint32())
+			a.tfs[i], b.tfs[i] = byte(rng.Uint32()), byte(rng.Uint32())
 		}
 		norm, want := make([]float32, n), make([]float32, n+1) // one behind that nobody may touch
 		for i := range norm {
@@ -29,8 +29,8 @@ func TestArrays(t *testing.T) {
 			want[i] = rng.Float32() * 100
 		}
 		got := slices.Clone(want)
-		addArrayPortable(want[:n], norm, a)
-		addArray(got[:n], norm, a)
+		addArraysPortable(want[:n], norm, a, b)
+		addArrays(got[:n], norm, a, b)
 		if !slices.Equal(got, want) {
 			t.Fatalf("%d scores = %v, want %v", n, got, want)
 		}
@@ -49,12 +49,16 @@ func TestArrays(t *testing.T) {
 
 func TestArraysThatAreTooShortAreRefused(t *testing.T) {
 	t.Parallel()
-	defer func() {
-		if recover() == nil {
-			t.Error("read behind the array")
-		}
-	}()
-	addArray(make([]float32, 64), make([]float32, 64), array{make([]byte, 31), 1})
+	for _, sizes := range [][2]int{{31, 32}, {32, 31}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("read behind an array")
+				}
+			}()
+			addArrays(make([]float32, 64), make([]float32, 64), array{make([]byte, sizes[0]), 1}, array{make([]byte, sizes[1]), 1})
+		}()
+	}
 }
 
 // TestArraysOnARM64 runs the tests above in an emulated arm64.

@@ -156,7 +156,7 @@ func (s *Segment) normsFor(avg float64) []float32 {
 
 // window is how many chunks are scored at a time: their scores and lengths stay
 // beside the processor. It is even.
-const window = 8192
+const window = 4096
 
 // windows are reused between queries.
 var windows = sync.Pool{New: func() any { return new([window]float32) }}
@@ -199,8 +199,12 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		to := min(from+window, len(norm))
 		acc, norm := scores[:to-from], norm[from:to]
 		clear(acc)
-		for _, a := range arrays {
-			addArray(acc, norm, array{a.tfs[from/2:], a.w})
+		for i := 0; i < len(arrays); i += 2 {
+			a, b := arrays[i], array{arrays[i].tfs, 0} // the last one may have no other
+			if i+1 < len(arrays) {
+				b = arrays[i+1]
+			}
+			addArrays(acc, norm, array{a.tfs[from/2:], a.w}, array{b.tfs[from/2:], b.w})
 		}
 		for i := range ones {
 			if err := ones[i].addOnes(acc, norm, from); err != nil {
