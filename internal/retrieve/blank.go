@@ -12,6 +12,7 @@ import (
 type line struct {
 	left, right []rune // of the question, see sides
 	runes       []rune
+	classes     []class
 	folded      string  // the same, once asked for
 	offs        []int32 // rune → byte, and one more for the end
 	opts        []found
@@ -19,9 +20,12 @@ type line struct {
 }
 
 func (l *line) read(text string) {
-	l.runes, l.offs = l.runes[:0], l.offs[:0]
+	l.runes, l.classes, l.offs = l.runes[:0], l.classes[:0], l.offs[:0]
+	table := classes()
 	for i, r := range text {
-		l.runes = append(l.runes, lexical.FoldRune(r))
+		r = lexical.FoldRune(r)
+		l.runes = append(l.runes, r)
+		l.classes = append(l.classes, table.of(r))
 		l.offs = append(l.offs, int32(i))
 	}
 	l.offs = append(l.offs, int32(len(text)))
@@ -41,7 +45,7 @@ func (q *question) answers(s *sentence, p *passage, g weigher, l *line) {
 	x := &s.x
 	own := within(p.matches, s.Span)
 	x[fCloze], x[fSide] = cloze(l.left, l.right, l.runes)
-	l.opts = q.options(l.runes, l.opts[:0])
+	l.opts = q.options(l, l.opts[:0])
 	for _, o := range l.opts {
 		x[fOption] = max(x[fOption], o.weight)
 	}
@@ -161,7 +165,8 @@ type found struct {
 
 // options lists what of the kind asked for a sentence holds that the question
 // does not.
-func (q *question) options(runes []rune, to []found) []found {
+func (q *question) options(l *line, to []found) []found {
+	runes := l.runes
 	if q.kind == Time || q.kind == Quantity {
 		return q.numbers(runes, to)
 	}
@@ -172,7 +177,8 @@ func (q *question) options(runes []rune, to []found) []found {
 		if i > 0 {
 			prev = runes[i-1]
 		}
-		if soundsForeign(r) {
+		k := l.classes[i]
+		if k&sounding != 0 {
 			foreign++
 		} else {
 			if foreign >= 3 && (q.kind == Person || q.kind == Place) && q.fresh(runes, i-foreign, i) {
@@ -181,7 +187,7 @@ func (q *question) options(runes []rune, to []found) []found {
 			foreign = 0
 		}
 		switch {
-		case q.kind == Person && isName(runes[i:]) && q.fresh(runes, i, i+2):
+		case q.kind == Person && k&surname != 0 && isName(runes[i:]) && q.fresh(runes, i, i+2):
 			to = append(to, found{i, i + 3, 0.7})
 		case q.kind == Place && endsPlace(r) && wordBefore(prev) && q.fresh(runes, i-1, i+1):
 			to = append(to, found{max(0, i-2), i + 1, 1})
@@ -255,9 +261,10 @@ func (q *question) fresh(runes []rune, from, end int) bool {
 	return from >= 0 && end <= len(runes) && !strings.Contains(q.Text, string(runes[from:end]))
 }
 
-// isName reports runes that begin like a Chinese name.
+// isName reports runes behind a surname, which is the first of them, that go on
+// like a name.
 func isName(r []rune) bool {
-	return len(r) > 2 && isSurname(r[0]) && r[1] >= 0x4E00 && r[2] >= 0x4E00 && !strings.ContainsRune("的了是在和与为有人年", r[1])
+	return len(r) > 2 && r[1] >= 0x4E00 && r[2] >= 0x4E00 && !strings.ContainsRune("的了是在和与为有人年", r[1])
 }
 
 // beside is how near the question's words come to what could be the answer: the

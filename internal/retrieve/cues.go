@@ -13,75 +13,33 @@ type cues struct {
 	asks, pronoun                                                                    bool
 }
 
-// isSurname reports the most frequent Chinese ones, folded.
-func isSurname(r rune) bool {
-	switch r {
-	case '王', '李', '张', '刘', '陈', '杨', '黄', '赵', '周', '吴', '徐', '孙', '朱', '马', '胡', '郭', '林', '何', '高',
-		'梁', '郑', '罗', '宋', '谢', '唐', '韩', '曹', '许', '邓', '萧', '冯', '曾', '程', '蔡', '彭', '潘', '袁', '于', '董',
-		'余', '苏', '叶', '吕', '魏', '蒋', '田', '杜', '丁', '沈', '姜', '范', '江', '傅', '钟', '卢', '汪', '戴', '崔', '任',
-		'陆', '廖', '姚', '方', '金', '邱', '夏', '谭', '韦', '贾', '邹', '石', '熊', '孟', '秦', '阎', '薛', '侯', '雷', '白',
-		'龙', '段', '郝', '孔', '邵', '史', '毛', '常', '万', '顾', '赖', '武', '康', '贺', '严', '尹', '钱', '施', '牛', '洪',
-		'龚', '司':
-		return true
-	}
-	return false
-}
-
-// soundsForeign reports characters that foreign names are written with.
-func soundsForeign(r rune) bool {
-	switch r {
-	case '斯', '尔', '特', '克', '拉', '德', '里', '亚', '巴', '尼', '布', '罗', '马', '卡', '伊', '利', '维', '奥', '格',
-		'萨', '莱', '托', '西', '安', '纳', '米', '兰', '弗', '埃', '诺', '基', '加', '达', '科', '菲', '塞', '瓦', '迪', '莫',
-		'蒂', '丹', '洛', '恩', '哈', '曼', '帕', '赫', '鲁', '丽', '娜', '贝', '凯', '勒', '森', '汉', '伯', '阿', '路', '易',
-		'约', '翰', '雅', '各', '詹', '姆', '士', '威', '廉', '乔', '治', '查', '理', '爱', '艾', '普', '切', '茨', '扎', '泰',
-		'沃', '戈', '夫', '耶', '佩', '雷', '桑', '索', '奇', '吉', '杰', '林', '肯', '内':
-		return true
-	}
-	return false
-}
-
-// look reads the cues of a folded sentence in one pass over its runes and a
-// few searches.
+// look reads the cues of a folded clause, whose characters have these classes.
 //
 // Numbers that the question itself has do not answer it.
-func look(runes []rune, question string) cues {
+func look(runes []rune, classes []class, question string) cues {
 	var c cues
-	foreign := 0  // characters so far of a name written by sound
-	fresh := true // the numeral we are in, or were in last, is not in the question
-	for i, r := range runes {
-		var prev rune
-		if i > 0 {
-			prev = runes[i-1]
+	var prev class // of the character before
+	foreign := 0   // characters so far of a name written by sound
+	fresh := true  // the numeral we are in, or were in last, is not in the question
+	for i, k := range classes {
+		if k == 0 {
+			prev, foreign = 0, 0
+			continue
 		}
-		switch r {
-		case '年', '月', '日', '号', '时', '分':
-			if fresh && isNumeral(prev) {
-				c.times++
-			}
-		case '纪', '朝', '代', '期', '晚', '夏', '春', '秋', '冬', '周':
+		if k&timeUnit != 0 && fresh && prev&numeral != 0 || k&period != 0 {
 			c.times++
-		case '省', '市', '县', '区', '镇', '村', '州', '国', '岛', '山', '路', '街', '港', '洲', '河', '湖', '湾', '城', '乡', '站', '部', '于', '在':
-			c.places++
-		case '、', '和', '与', '及', '或', ';':
-			c.lists++
-		case '·', '他', '她', '师', '家', '员', '王', '帝', '者', '长', '由', '被':
-			c.persons++
-		case '《', '「', '“', '"', '『', '(', '是', '为', '叫', '称', '即', '指':
-			c.names++
-		case '因', '故', '致', '使':
-			c.reasons++
-		case '用', '通', '先', '再', '将', '把', '点', '选':
-			c.methods++
-		case '?':
-			c.asks = true
 		}
-		if r == '·' || r == '・' || r == '‧' {
-			c.persons += 2
-		}
-		if isName(runes[i:]) && !strings.Contains(question, string(runes[i:i+2])) {
+		c.places += has(k, placing)
+		c.lists += has(k, listing)
+		c.persons += has(k, personal) + 2*has(k, nameDot)
+		c.names += has(k, naming)
+		c.reasons += has(k, reasoning)
+		c.methods += has(k, acting)
+		c.asks = c.asks || k&wondering != 0
+		if k&surname != 0 && isName(runes[i:]) && !strings.Contains(question, string(runes[i:i+2])) {
 			c.people++
 		}
-		if soundsForeign(r) {
+		if k&sounding != 0 {
 			if foreign++; foreign == 3 && !strings.Contains(question, string(runes[i-2:i+1])) {
 				c.people++
 				c.foreign++
@@ -89,22 +47,31 @@ func look(runes []rune, question string) cues {
 		} else {
 			foreign = 0
 		}
-		if isNumeral(r) && !isNumeral(prev) {
+		if k&numeral != 0 && prev&numeral == 0 {
 			end := i
-			for end < len(runes) && isNumeral(runes[end]) {
+			for end < len(classes) && classes[end]&numeral != 0 {
 				end++
 			}
 			fresh = !strings.Contains(question, string(runes[i:end]))
-			if fresh && r != '一' {
+			if fresh && runes[i] != '一' {
 				c.numbers++
 			}
 			if fresh && year(runes[i:end]) {
 				c.times++
 			}
 		}
+		prev = k
 	}
 	c.pronoun = len(runes) > 1 && strings.ContainsRune("其他她它该此这那", runes[0])
 	return c
+}
+
+// has is 1 if k is of a class.
+func has(k, of class) int {
+	if k&of != 0 {
+		return 1
+	}
+	return 0
 }
 
 // add counts the cues of a further clause.
@@ -154,16 +121,7 @@ func year(r []rune) bool {
 	return r[0] == '1' || r[0] == '2' && r[1] <= '1'
 }
 
-func isNumeral(r rune) bool {
-	if r >= '0' && r <= '9' {
-		return true
-	}
-	switch r {
-	case '一', '二', '三', '四', '五', '六', '七', '八', '九', '十', '百', '千', '万', '亿', '零', '两', '半', '数', '几', '%':
-		return true
-	}
-	return false
-}
+func isNumeral(r rune) bool { return classes().of(r)&numeral != 0 }
 
 func hasLatin(runes []rune) bool {
 	n := 0

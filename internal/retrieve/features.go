@@ -354,7 +354,7 @@ func (q *question) clauses(p *passage, s *sentence, ms []lexical.Match, g weighe
 		if to == from {
 			return
 		}
-		c := look(runes[from:to], q.Text)
+		c := look(runes[from:to], l.classes[from:to], q.Text)
 		var set uint64
 		for at < len(ms) && int(ms[at].End) <= s.Start+end {
 			set |= 1 << ms[at].Term

@@ -69,9 +69,11 @@ func TestOptionsAreNotInTheQuestion(t *testing.T) {
 		{"公司由谁创立？", "公司由林晓峰创立。", []string{"林晓峰"}},
 	} {
 		q := understand(lexical.Parse(c.question, nil))
+		var l line
+		l.read(c.text)
 		runes := []rune(c.text)
 		var got []string
-		for _, o := range q.options(runes, nil) {
+		for _, o := range q.options(&l, nil) {
 			got = append(got, string(runes[o.from:min(o.to, len(runes))]))
 		}
 		for _, w := range c.want {
