@@ -2,7 +2,7 @@
 
 package lexical
 
-// addSixteens is addArraysPortable for n chunks, a multiple of 16 and not 0; the
+// addSixteens is addPairPortable for n chunks, a multiple of 16 and not 0; the
 // sums are the same to the bit.
 //
 //go:noescape

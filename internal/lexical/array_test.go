@@ -29,10 +29,17 @@ func TestArrays(t *testing.T) {
 			want[i] = rng.Float32() * 100
 		}
 		got := slices.Clone(want)
-		addArraysPortable(want[:n], norm, a, b)
-		addArrays(got[:n], norm, a, b)
+		addPairPortable(want[:n], norm, a, b, 0)
+		addPair(got[:n], norm, a, b)
 		if !slices.Equal(got, want) {
 			t.Fatalf("%d scores = %v, want %v", n, got, want)
+		}
+		one := slices.Clone(got)
+		addArrays(got[:n], norm, []array{b, a, b}, 0)
+		for i := range n {
+			if addArraysAt(one, norm, []array{b, a, b}, 0, i); one[i] != got[i] {
+				t.Fatalf("score %d of %d alone = %v, want %v", i, n, one[i], got[i])
+			}
 		}
 		for range 5 {
 			floor := rng.Float32() * 150
@@ -56,7 +63,7 @@ func TestArraysThatAreTooShortAreRefused(t *testing.T) {
 					t.Error("read behind an array")
 				}
 			}()
-			addArrays(make([]float32, 64), make([]float32, 64), array{make([]byte, sizes[0]), 1}, array{make([]byte, sizes[1]), 1})
+			addPair(make([]float32, 64), make([]float32, 64), array{make([]byte, sizes[0]), 1}, array{make([]byte, sizes[1]), 1})
 		}()
 	}
 }

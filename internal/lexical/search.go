@@ -162,10 +162,16 @@ const window = 4096
 var windows = sync.Pool{New: func() any { return new([window]float32) }}
 
 // score adds up the terms, window by window, and offers the sums to top.
+//
+// Terms of more than half the chunks are worth next to nothing: once top is
+// full, they are looked up only for chunks that they could still lift into it
+// (the idea of MaxScore, Turtle and Flood 1995). The result is exact all the
+// same.
 func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 	norm := s.normsFor(p.avg)
-	var arrays []array
+	var arrays, common []array
 	var lists, ones, more []list
+	bound := float32(0) // of what the common terms add
 	for j, e := range p.entries[seg][:len(p.terms)] {
 		if e.df == 0 {
 			continue
@@ -188,7 +194,12 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 			}
 			ones, more = append(ones, list{first, -1, w}), append(more, list{second, -1, w})
 		case kind == payloadArray && len(b) == (len(norm)+1)/2:
-			arrays = append(arrays, array{b, w})
+			if 2*p.terms[j].DF > p.docs {
+				common = append(common, array{b, w})
+				bound += w * (1 + 1e-5) // tf/(tf+norm) is below 1, and rounding may add
+			} else {
+				arrays = append(arrays, array{b, w})
+			}
 		default:
 			return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(b), len(norm))
 		}
@@ -199,13 +210,7 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		to := min(from+window, len(norm))
 		acc, norm := scores[:to-from], norm[from:to]
 		clear(acc)
-		for i := 0; i < len(arrays); i += 2 {
-			a, b := arrays[i], array{arrays[i].tfs, 0} // the last one may have no other
-			if i+1 < len(arrays) {
-				b = arrays[i+1]
-			}
-			addArrays(acc, norm, array{a.tfs[from/2:], a.w}, array{b.tfs[from/2:], b.w})
-		}
+		addArrays(acc, norm, arrays, from)
 		for i := range ones {
 			if err := ones[i].addOnes(acc, norm, from); err != nil {
 				return err
@@ -219,7 +224,13 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 				return err
 			}
 		}
-		s.offer(acc, from, top)
+		ids := s.ids[from:to]
+		if top.floor > bound {
+			top.offerWith(acc, norm, ids, common, from, bound)
+		} else {
+			addArrays(acc, norm, common, from)
+			top.offerAll(acc, ids)
+		}
 	}
 	for _, ls := range [...][]list{lists, ones, more} {
 		for _, l := range ls {
@@ -231,12 +242,27 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 	return nil
 }
 
-// offer offers scores, of the chunks from from on.
-func (s *Segment) offer(acc []float32, from int, top *topK) {
-	for i := above(acc, top.floor); i < len(acc); i += above(acc[i:], top.floor) {
+// offerAll offers scores of the chunks ids.
+func (t *topK) offerAll(acc []float32, ids []kb.ChunkID) {
+	for i := above(acc, t.floor); i < len(acc); i += above(acc[i:], t.floor) {
 		for end := min(i+16, len(acc)); i < end; i++ {
-			if v := acc[i]; v > top.floor {
-				top.offer(Hit{s.ids[from+i], v})
+			if v := acc[i]; v > t.floor {
+				t.offer(Hit{ids[i], v})
+			}
+		}
+	}
+}
+
+// offerWith offers scores to which arrays add up to bound.
+func (t *topK) offerWith(acc, norm []float32, ids []kb.ChunkID, arrays []array, from int, bound float32) {
+	for i := above(acc, t.floor-bound); i < len(acc); i += above(acc[i:], t.floor-bound) {
+		for end := min(i+16, len(acc)); i < end; i++ {
+			if acc[i] <= t.floor-bound {
+				continue
+			}
+			addArraysAt(acc, norm, arrays, from, i)
+			if v := acc[i]; v > t.floor {
+				t.offer(Hit{ids[i], v})
 			}
 		}
 	}
@@ -345,6 +371,9 @@ func (l *list) addMore(acc, norm []float32, from int) error {
 
 // skipped reads how many chunks a list skips, and its length in bytes.
 func skipped(b []byte) (v, n int, err error) {
+	if len(b) > 1 && b[1] < 0x80 {
+		return int(b[0]&0x7F) | int(b[1])<<7, 2, nil
+	}
 	full, n := binary.Uvarint(b)
 	if n <= 0 || full > math.MaxInt32/2 {
 		return 0, 0, corrupt("a list")
