@@ -39,7 +39,7 @@ func Merge(ctx context.Context, segs []*Segment, dead func(kb.ChunkID) bool) ([]
 		}
 		list = list[:0]
 		for _, in := range inputs {
-			if !bytes.Equal(in.term, term) {
+			if !bytes.Equal(in.term(), term) {
 				continue
 			}
 			if list, err = in.postings(ctx, list); err != nil {
@@ -114,15 +114,15 @@ func lowest(inputs []*input) []byte {
 	var term []byte
 	for _, in := range inputs {
 		in.advance()
-		if !in.done && (term == nil || bytes.Compare(in.term, term) < 0) {
-			term = in.term
+		if !in.done && (term == nil || bytes.Compare(in.term(), term) < 0) {
+			term = in.term()
 		}
 	}
 	return term
 }
 
 func (in *input) advance() {
-	if in.done || in.term != nil && !in.used {
+	if in.done || in.len > 0 && !in.used {
 		return
 	}
 	in.used = false

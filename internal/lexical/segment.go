@@ -259,14 +259,14 @@ func (s *Segment) lookup(ctx context.Context, term string) (entry, error) {
 	}
 	c := cursor{seg: s, d: decoder{b: b}}
 	for c.next() {
-		if string(c.term) >= term {
+		if string(c.term()) >= term {
 			break
 		}
 	}
 	if c.d.bad {
 		return entry{}, corrupt("dictionary block %d", i)
 	}
-	if string(c.term) != term {
+	if string(c.term()) != term {
 		return entry{}, nil
 	}
 	return c.entry, nil
@@ -280,30 +280,35 @@ func (s *Segment) list(ctx context.Context, e entry) ([]byte, error) {
 	return s.part(ctx, e.off, e.n)
 }
 
-// cursor walks the entries of one dictionary block.
+// cursor walks the entries of one dictionary block. It has no pointer to itself,
+// so that one can be on the stack: a question looks up its terms by thirty.
 type cursor struct {
-	seg  *Segment
-	d    decoder
-	buf  [maxWordBytes + 16]byte
-	term []byte
-	at   int64
+	seg *Segment
+	d   decoder
+	buf [maxWordBytes + 16]byte
+	len int // of the term
+	at  int64
 	entry
 }
+
+// term is where the cursor is, empty before the first entry. It is valid until
+// the cursor moves.
+func (c *cursor) term() []byte { return c.buf[:c.len] }
 
 // next decodes the next entry and reports whether there was one.
 func (c *cursor) next() bool {
 	if c.d.done() || c.d.bad {
 		return false
 	}
-	shared := c.d.uint(uint64(len(c.term)))
+	shared := c.d.uint(uint64(c.len))
 	rest := c.d.bytes()
 	c.df = uint32(c.d.uint(uint64(c.seg.foot.docs)))
 	size := c.d.uint(math.MaxInt32)
-	if c.d.bad || c.df == 0 {
+	if c.d.bad || c.df == 0 || len(rest) > len(c.buf)-int(shared) {
 		c.d.bad = true
 		return false
 	}
-	c.term = append(append(c.buf[:0], c.term[:shared]...), rest...)
+	c.len = int(shared) + copy(c.buf[shared:], rest)
 	c.payload, c.off, c.n = nil, 0, 0
 	if size&1 == 0 {
 		c.payload = c.d.take(int(size >> 1))

@@ -87,11 +87,11 @@ func novelty(p *passage, s *sentence, length int) float32 {
 // commonSubstring returns the length of the longest run of runes in both, and
 // a sum over the runes of a that lie in a common run: n−1 of n for a run of n.
 func commonSubstring(a, b []rune) (longest int, runs float32) {
-	if len(a) > 200 {
-		a = a[:200]
-	}
-	row := make([]int16, len(a)+1)
-	ends := make([]int16, len(a)+1) // by place in a: the longest common run that ends there
+	const most = 200
+	a = a[:min(len(a), most)]
+	var onStack [2][most + 1]int16
+	row := onStack[0][:len(a)+1]
+	ends := onStack[1][:len(a)+1] // by place in a: the longest common run that ends there
 	best := int16(0)
 	for _, r := range b {
 		diag := int16(0)
