@@ -6,39 +6,48 @@ import (
 	"runtime/metrics"
 )
 
-// While little is live, garbage is collected four times as often as usual. What
+// While little is live, garbage is collected after so many bytes of it. What
 // stays of a stream lies between the 200 KB of garbage of its opening, and the
 // gaps are as wide as the heap grows from one collection to the next: 18 KiB for
-// each of 200 streams, 3 so. From smallHeap on there are not enough streams for
-// that to matter, and collections cost more.
+// each of 200 streams as usual, next to none so. From smallHeap on gaps matter
+// less, and collections cost more.
 const (
-	smallHeap = 32 << 20 // bytes
-	oftenGC   = 25       // percent
+	smallHeap = 24 << 20 // bytes
+	growth    = 2 << 20  // bytes
 	usualGC   = 100      // percent, the runtime's
 )
 
 // closeGaps sets how often garbage is collected from now on, unless somebody
 // chose it: GOGC.
 func closeGaps() {
-	if before := debug.SetGCPercent(oftenGC); before != usualGC {
+	if before := debug.SetGCPercent(usualGC); before != usualGC {
 		debug.SetGCPercent(before)
 		return
 	}
-	watchHeap(oftenGC)
+	watchHeap(usualGC)
 }
 
 // watchHeap sets it anew after each collection: all of them find what nobody has.
 func watchHeap(percent int) {
 	runtime.AddCleanup(new([64]byte), func(percent int) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		want := usualGC
-		if live[0].Value.Uint64() < smallHeap {
-			want = oftenGC
-		}
+		want := percentAt(liveHeap())
 		if want != percent {
 			debug.SetGCPercent(want)
 		}
 		watchHeap(want)
 	}, percent)
+}
+
+func liveHeap() uint64 {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return live[0].Value.Uint64()
+}
+
+// percentAt is how much the heap may grow while so much is live.
+func percentAt(live uint64) int {
+	if live >= smallHeap {
+		return usualGC
+	}
+	return int(min(usualGC, growth*100/max(live, 1)))
 }

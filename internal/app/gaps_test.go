@@ -17,20 +17,29 @@ func TestGarbageIsCollectedOftenWhileLittleIsLive(t *testing.T) {
 	}
 	debug.SetGCPercent(usualGC)
 	closeGaps()
-	if got := gcPercent(); got != oftenGC {
-		t.Errorf("%d %% at first, want %d", got, oftenGC)
-	}
+	some := make([]byte, 2*growth)
+	becomes(t, "less than usual", func(percent int) bool { return percent < usualGC })
 	much := make([]byte, smallHeap)
-	becomes(t, usualGC)
+	becomes(t, "as usual", func(percent int) bool { return percent == usualGC })
 	runtime.KeepAlive(much)
-	becomes(t, oftenGC)
+	becomes(t, "less again", func(percent int) bool { return percent < usualGC })
+	runtime.KeepAlive(some)
 }
 
-func becomes(t *testing.T, want int) {
+func TestTheHeapGrowsByAsMuchWhileItIsSmall(t *testing.T) {
+	t.Parallel()
+	for live, want := range map[uint64]int{0: usualGC, growth / 2: usualGC, 2 * growth: 50, 8 * growth: 12, smallHeap: usualGC} {
+		if got := percentAt(live); got != want {
+			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+func becomes(t *testing.T, what string, is func(percent int) bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); gcPercent() != want; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); !is(gcPercent()); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d %%, want %d", gcPercent(), want)
+			t.Fatalf("%d %%, want %s", gcPercent(), what)
 		}
 		runtime.GC()
 	}

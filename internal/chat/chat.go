@@ -163,11 +163,11 @@ type answer struct {
 	asks    string          // turn.Query, without the refusal of a human
 	refuses bool            // there was one beside a question
 	warned  bool            // that a model failed
+	strange bool            // the question has a code that nothing found has
 	text    strings.Builder // turn.Answer is its String: it grows without being copied
 	intent  intent
-	inquiry inquiry // of route order
+	inquiry *inquiry // of route order; nil: it says nothing about one
 	found   kb.Found
-	strange bool   // the question has a code that nothing found has
 	opening string // said before the answer itself: nobody came
 	spent   sync.Mutex
 	usage   kb.Usage        // of models so far; guarded by spent
@@ -260,7 +260,7 @@ func (a *answer) answer(ctx context.Context) error {
 // recall loads the session, or begins one. What is older than the session
 // timeout is not referred to.
 func (a *answer) recall(ctx context.Context, req kb.Question) error {
-	a.history, a.opening, a.inquiry, a.spoken = nil, "", inquiry{}, ""
+	a.history, a.opening, a.inquiry, a.spoken = nil, "", nil, ""
 	if req.Session != "" {
 		s, turns, err := a.tenant.Memory.Session(ctx, req.Session, req.Owner, a.engine.cfg.HistoryTurns)
 		if err == nil {

@@ -43,7 +43,7 @@ func (a *answer) inquire() {
 	if !ok {
 		return
 	}
-	a.inquiry = in
+	a.inquiry = &in
 	a.intent = intent{route: kb.Order, confidence: 1}
 	if in.dropped {
 		a.intent = intent{route: kb.Direct, act: actCancel, confidence: 1}
@@ -60,11 +60,11 @@ func (a *answer) inquire() {
 // question to the knowledge base.
 func (a *answer) inquireByModel() bool {
 	if key := orderID(a.turn.Condensed, true); key != "" {
-		a.inquiry = inquiry{key: kb.OrderKey(key)}
+		a.inquiry = &inquiry{key: kb.OrderKey(key)}
 		return true
 	}
 	if last := a.lastOrder(); last != nil && last.Proven {
-		a.inquiry = inquiry{key: last.ID}
+		a.inquiry = &inquiry{key: last.ID}
 		return true
 	}
 	return !howTo.MatchString(strings.ToLower(a.turn.Query))
@@ -114,7 +114,7 @@ func (a *answer) order(ctx context.Context) error {
 		return a.say(t.noOrders)
 	}
 	in := a.inquiry
-	if in.key == "" {
+	if in == nil || in.key == "" {
 		return a.someOrder(ctx)
 	}
 	o, err := a.tenant.Orders.Order(ctx, in.key)

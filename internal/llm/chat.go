@@ -50,7 +50,8 @@ func WithUsage(f func(Usage)) model.Option { return option(func(o *callOptions) 
 type Hold struct{ call call }
 
 // WithHold has this call ended by h, or by ctx in place of the context that a
-// graph made of it: the graph's values would stay as long as the stream.
+// graph made of it: the graph's values would stay as long as the stream. Who
+// made h calls its End, also where ctx has ended.
 func WithHold(ctx context.Context, h *Hold) model.Option {
 	return option(func(o *callOptions) { o.ctx, o.call = ctx, &h.call })
 }
@@ -141,6 +142,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	if k == nil {
 		k = &call{}
 	}
+	k.held = own.call != nil
 	k.op, k.model, k.streams, k.stream = OpChat, *common.Model, stream, nil
 	k.tenant, k.bulk, k.sink, k.retries = own.tenant, own.bulk, own.sink, e.retries
 	k.tokens = 0

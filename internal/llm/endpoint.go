@@ -190,12 +190,19 @@ type attempt struct {
 
 // late ends an attempt for which nothing came in time.
 func (a *attempt) late() {
-	if a.begun.Load() {
+	switch {
+	case !a.begun.Load():
+		a.cancel(fmt.Errorf("%w: nothing within %v", ErrTimeout, a.e.timeout))
+	case a.left() <= 0:
+		a.cancel(fmt.Errorf("%w: not at its end after %v", ErrTimeout, a.e.maxStream))
+	default:
 		a.cancel(fmt.Errorf("%w: no further chunk", ErrTimeout))
-		return
 	}
-	a.cancel(fmt.Errorf("%w: nothing within %v", ErrTimeout, a.e.timeout))
 }
+
+// left is how long a stream may still take. What waits for it looks: a timer for
+// the whole stream would be kept with it.
+func (a *attempt) left() time.Duration { return a.e.maxStream - time.Since(a.start) }
 
 // hasty is how long a try must have lasted for the caller's deadline to count
 // against the endpoint: a caller in a hurry says nothing about it.
@@ -305,12 +312,11 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 	a.begun.Store(true)
 	a.e.breaker.alive(a.probe)
 	b.first = time.Now()
-	b.over = time.AfterFunc(a.e.maxStream, func() {
-		a.cancel(fmt.Errorf("%w: not at its end after %v", ErrTimeout, a.e.maxStream))
-	})
-	b.mu.Lock() // it may have to close at once
-	b.leave = context.AfterFunc(a.ctx, func() { _ = b.Close() })
-	b.mu.Unlock()
+	if !a.k.held {
+		b.mu.Lock() // it may have to close at once
+		b.leave = context.AfterFunc(a.ctx, func() { _ = b.Close() })
+		b.mu.Unlock()
+	}
 	a.k.stream = b
 	empty := *res
 	res.Header, res.Request = nil, nil // the transport keeps res as long as the stream
@@ -325,12 +331,11 @@ type streamBody struct {
 	src   io.ReadCloser
 	sse   *sse
 	first time.Time
-	over  *time.Timer
 	once  sync.Once
 
 	mu    sync.Mutex // sse, between wait and the Close that interrupts it
 	bad   *verdict
-	leave func() bool // its context's end need not close it any more
+	leave func() bool // its context's end need not close it any more; nil: who made the call does
 }
 
 // wait returns when there is something to take; errors other than io.EOF are
@@ -346,8 +351,10 @@ func (b *streamBody) wait() error {
 		if b.sse.finish != "" {
 			idle = min(idle, lastWords)
 		}
-		b.a.timer.Reset(idle)
+		b.a.timer.Reset(min(idle, b.a.left()))
 		defer b.a.timer.Stop()
+	} else if b.a.left() <= 0 {
+		b.a.late()
 	}
 	err := b.sse.wait()
 	if err == nil || errors.Is(err, io.EOF) {
@@ -372,10 +379,11 @@ const lastWords = 2 * time.Second
 func (b *streamBody) Close() error {
 	b.once.Do(func() {
 		b.a.cancel(context.Canceled)
-		b.over.Stop()
 		_ = b.src.Close()
 		b.mu.Lock()
-		b.leave()
+		if b.leave != nil {
+			b.leave()
+		}
 		v := b.bad
 		if v == nil && b.sse.finish == "" { // the reader left
 			v = &verdict{err: kb.E(kb.Canceled, &CallError{Op: b.a.e.op, cause: context.Canceled}, "the request was cancelled")}

@@ -86,6 +86,7 @@ type call struct {
 	tokens  int  // estimated, in and out
 	streams bool // the answer is an event stream
 	bulk    bool
+	held    bool // who made it ends its stream, whatever happens
 	retries int
 	sink    func(Usage)
 	maxBody int64 // of a whole answer

@@ -16,7 +16,6 @@ type line struct {
 	folded      string  // the same, once asked for
 	offs        []int32 // rune → byte, and one more for the end
 	opts        []found
-	row, ends   []int16 // see commonSubstring
 }
 
 func (l *line) read(text string) {

@@ -286,7 +286,7 @@ func (q *question) fill(s *sentence, p *passage, all []sentence, i int, g weighe
 	x[fPassCover] = share(sum(g.w, p.text|p.title), g.total)
 	if s.terms != 0 {
 		n := float32(max(len(q.runes), 1))
-		longest, runs := l.commonSubstring(q.runes)
+		longest, runs := commonSubstring(q.runes, runes)
 		x[fCommon] = float32(longest) / n
 		x[fRuns] = runs / n
 	}

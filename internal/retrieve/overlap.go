@@ -84,17 +84,16 @@ func novelty(p *passage, s *sentence, length int) float32 {
 	return 1 - float32(covered)/float32(max(length, 1))
 }
 
-// commonSubstring returns the length of the longest run of runes that a and the
-// line share, and a sum over the runes of a that lie in a common run: n−1 of n
-// for a run of n.
-func (l *line) commonSubstring(a []rune) (longest int, runs float32) {
-	if len(a) > 200 {
-		a = a[:200]
-	}
-	l.row, l.ends = resize(l.row, len(a)+1), resize(l.ends, len(a)+1)
-	row, ends := l.row, l.ends // ends by place in a: the longest common run that ends there
+// commonSubstring returns the length of the longest run of runes in both, and
+// a sum over the runes of a that lie in a common run: n−1 of n for a run of n.
+func commonSubstring(a, b []rune) (longest int, runs float32) {
+	const most = 200
+	a = a[:min(len(a), most)]
+	var onStack [2][most + 1]int16
+	row := onStack[0][:len(a)+1]
+	ends := onStack[1][:len(a)+1] // by place in a: the longest common run that ends there
 	best := int16(0)
-	for _, r := range l.runes {
+	for _, r := range b {
 		diag := int16(0)
 		for j, c := range a {
 			was := row[j+1]
@@ -118,15 +117,6 @@ func (l *line) commonSubstring(a []rune) (longest int, runs float32) {
 		j--
 	}
 	return int(best), runs
-}
-
-// resize returns n zeros, in s if there is room.
-func resize(s []int16, n int) []int16 {
-	if cap(s) < n {
-		return make([]int16, n)
-	}
-	clear(s[:n])
-	return s[:n]
 }
 
 func containsRunes(runes []rune, s string) bool {
