@@ -247,7 +247,7 @@ func (p *pairTable) slot(key uint64) *pairTerm {
 
 func (p *pairTable) grow() {
 	old := p.slots
-	p.slots = make([]pairTerm, max(1<<8, 2*len(old)))
+	p.slots = make([]pairTerm, max(1<<6, 2*len(old)))
 	for _, s := range old {
 		if s.key != 0 {
 			*p.slot(s.key) = s

@@ -3,6 +3,7 @@ package retrieve
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -184,12 +185,13 @@ func share(part, of float32) float32 {
 }
 
 // candidates cuts the passages into sentences and fills their features.
-func (q *question) candidates(ps []passage, g weigher, us []unit) []sentence {
+func (q *question) candidates(ps []passage, g weigher, us []unit, room *room) []sentence {
 	n := 0
 	for i := range ps {
 		n += len(ps[i].spans)
 	}
-	out := make([]sentence, 0, n)
+	out := slices.Grow(room.sentences[:0], n)
+	room.sentences = out
 	for i := range ps {
 		p := &ps[i]
 		p.from = len(out)
@@ -216,13 +218,13 @@ func (q *question) candidates(ps []passage, g weigher, us []unit) []sentence {
 	localTotal = sum(local, pool)
 	rare := heaviest(local, pool)
 	strongTotal, strongAll := sum(local, pool&g.strong), sum(g.w, g.strong)
-	var l line
+	l := &room.line
 	l.left, l.right = q.sides()
 	for i := range out {
 		s, p := &out[i], &ps[out[i].passage]
 		l.read(p.chunk.Text[s.Start:s.End])
-		q.fill(s, p, out, i, g, &l)
-		q.answers(s, p, g, &l)
+		q.fill(s, p, out, i, g, l)
+		q.answers(s, p, g, l)
 		q.surrounding(s, p, out, i, g, us)
 		s.x[fFused] = share(p.score, ps[0].score)
 		s.x[fLocal] = share(sum(local, s.terms), localTotal)

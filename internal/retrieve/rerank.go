@@ -100,10 +100,11 @@ func (t *Trace) sort() {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(t.passages[b].score, t.passages[a].score) })
-	sorted := make([]passage, len(order))
-	for i, from := range order {
-		sorted[i] = t.passages[from]
+	sorted := slices.Grow(t.room.sorted[:0], len(order))
+	for _, from := range order {
+		sorted = append(sorted, t.passages[from])
 	}
+	t.room.passages, t.room.sorted = sorted, t.passages
 	t.passages = sorted
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -114,16 +115,41 @@ const (
 // for is in the last. A question without a word to search for finds nothing, which
 // is not an error.
 func (r *Retriever) Retrieve(ctx context.Context, text string, n int) (Result, error) {
-	t, err := r.Trace(ctx, text, n)
+	room := rooms.Get().(*room)
+	defer room.leave()
+	t, err := r.trace(ctx, text, n, room)
 	if err != nil {
 		return Result{}, err
 	}
 	return t.result(n), nil
 }
 
+// room is memory that a search uses and its result does not: 100 KB, which the
+// next search uses again.
+type room struct {
+	matches          []lexical.Match
+	passages, sorted []passage
+	sentences        []sentence
+	line             line
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// leave gives the room back, without the texts that were in it.
+func (m *room) leave() {
+	clear(m.passages[:cap(m.passages)])
+	clear(m.sorted[:cap(m.sorted)])
+	m.line.folded = ""
+	rooms.Put(m)
+}
+
 // Trace runs Retrieve and returns what it saw on the way.
 func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, error) {
-	t := &Trace{}
+	return r.trace(ctx, text, n, new(room))
+}
+
+func (r *Retriever) trace(ctx context.Context, text string, n int, room *room) (*Trace, error) {
+	t := &Trace{room: room}
 	if n <= 0 {
 		return t, nil
 	}
@@ -155,7 +181,7 @@ func (r *Retriever) Trace(ctx context.Context, text string, n int) (*Trace, erro
 			t.index |= 1 << i
 		}
 	}
-	t.sentences = t.question.candidates(top, t.weigher, t.units)
+	t.sentences = t.question.candidates(top, t.weigher, t.units, t.room)
 	t.scoreSentences()
 	t.answer = t.decide()
 	return t, nil
@@ -223,14 +249,14 @@ func (r *Retriever) first(ctx context.Context, t *Trace, text string, k int) err
 // look makes passages of the chunks, in their order, without duplicates.
 func (t *Trace) look(chunks []kb.Chunk, hits map[kb.ChunkID]hit) {
 	m := lexical.NewMatcher(t.stats.Terms)
-	seen := make([]string, 0, len(chunks))            // few, and hardly two of one length: cheaper than a hash of each
-	found := make([]lexical.Match, 0, 64*len(chunks)) // of all passages
+	seen := make([]string, 0, len(chunks)) // few, and hardly two of one length: cheaper than a hash of each
+	found := t.room.matches[:0]            // of all passages
 	in := func(text string) []lexical.Match {
 		from := len(found)
 		found = m.Find(text, found)
 		return found[from:len(found):len(found)]
 	}
-	t.passages = make([]passage, 0, len(chunks))
+	t.passages = slices.Grow(t.room.passages[:0], len(chunks))
 	for _, c := range chunks {
 		if slices.Contains(seen, c.Text) {
 			continue // the same text in two documents: the better hit stands for both
@@ -242,6 +268,7 @@ func (t *Trace) look(chunks []kb.Chunk, hits map[kb.ChunkID]hit) {
 		p.title = termSet(in(c.Title)) | termSet(in(c.Heading)) | termSet(in(c.Prefix))
 		t.passages = append(t.passages, p)
 	}
+	t.room.matches, t.room.passages = found, t.passages
 }
 
 func nearOf(q *question, terms []lexical.TermStat) []float32 {

@@ -19,6 +19,7 @@ type Trace struct {
 	degraded  []string
 	dense     float32 // weight of the vectors in this search
 	answer    decision
+	room      *room // that passages and sentences are in
 }
 
 // Candidate is a sentence that could be quoted and what is known about it.
