@@ -127,7 +127,7 @@ func (e *Engine) For(t Tenant) *Chat { return &Chat{engine: e, tenant: t} }
 // after it the turn was not remembered.
 func (c *Chat) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, error] {
 	return func(yield func(kb.Event, error) bool) {
-		a := &answer{engine: c.engine, tenant: c.tenant, began: time.Now(), emit: func(ev kb.Event) error {
+		a := &answer{Chat: c, turn: kb.Turn{CreatedAt: time.Now()}, emit: func(ev kb.Event) error {
 			if !yield(ev, nil) {
 				return errStopped
 			}
@@ -146,20 +146,18 @@ func (c *Chat) Answer(ctx context.Context, q kb.Question) iter.Seq2[kb.Event, er
 func fail(yield func(kb.Event, error) bool, err error) { yield(kb.Event{}, err) }
 
 // answer is one answer on its way: the state that travels through the graph.
+// There is one for each live stream: what another field tells is not in it twice.
 type answer struct {
-	engine *Engine
-	tenant Tenant
-	began  time.Time
-	emit   func(kb.Event) error
+	*Chat
+	emit func(kb.Event) error
 
 	spoken  kb.Lang // in this session so far; "" = nothing
 	wishes  kb.Lang // the customer's program, for messages that say nothing; "" = it does not say
-	owner   string
-	user    string // proven
-	addr    string // of the client
+	user    string  // proven
+	addr    string  // of the client
 	session kb.Session
-	history []kb.Turn // younger than the session timeout, oldest first
-	turn    kb.Turn
+	history []kb.Turn       // younger than the session timeout, oldest first
+	turn    kb.Turn         // CreatedAt is when the answer began
 	asks    string          // turn.Query, without the refusal of a human
 	refuses bool            // there was one beside a question
 	warned  bool            // that a model failed
@@ -180,8 +178,8 @@ func (a *answer) run(ctx context.Context, req kb.Question) error {
 	if err != nil {
 		return err
 	}
-	a.owner, a.user, a.addr, a.wishes = req.Owner, req.User, req.Addr, req.Lang
-	id := kb.TurnID(kb.NewID("turn", a.began))
+	a.user, a.addr, a.wishes = req.User, req.Addr, req.Lang
+	id := kb.TurnID(kb.NewID("turn", a.turn.CreatedAt))
 	for try := 1; ; try++ {
 		aside.Do(func() { err = a.recall(ctx, req) })
 		if err != nil {
@@ -219,7 +217,7 @@ func (a *answer) begin(id kb.TurnID, query string) {
 	a.asks, a.refuses = query, false
 	a.turn = kb.Turn{
 		ID: id, Session: a.session.ID, Query: query, Condensed: query,
-		Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.began,
+		Lang: a.language(query), Sources: []kb.Citation{}, CreatedAt: a.turn.CreatedAt,
 	}
 }
 
@@ -265,9 +263,10 @@ func (a *answer) recall(ctx context.Context, req kb.Question) error {
 		s, turns, err := a.tenant.Memory.Session(ctx, req.Session, req.Owner, a.engine.cfg.HistoryTurns)
 		if err == nil {
 			a.session = s
+			a.session.Owner = req.Owner
 			for _, t := range turns {
 				a.spoken = t.Lang
-				if a.began.Sub(t.CreatedAt) < a.engine.cfg.SessionTimeout {
+				if a.turn.CreatedAt.Sub(t.CreatedAt) < a.engine.cfg.SessionTimeout {
 					a.history = append(a.history, t)
 				}
 			}
@@ -320,8 +319,8 @@ func (a *answer) remember(ctx context.Context) error {
 	m := &a.turn.Metadata
 	m.Intent, m.Confidence = a.intent.route, a.intent.confidence
 	m.TurnID, m.Lang = a.turn.ID, a.turn.Lang
-	m.Timestamp = a.began.Unix()
-	m.DurationMS = time.Since(a.began).Milliseconds()
+	m.Timestamp = a.turn.CreatedAt.Unix()
+	m.DurationMS = time.Since(a.turn.CreatedAt).Milliseconds()
 	a.spent.Lock()
 	if u := a.usage; u != (kb.Usage{}) {
 		m.Usage = &u
@@ -332,7 +331,7 @@ func (a *answer) remember(ctx context.Context) error {
 	}
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	return a.tenant.Memory.SaveTurn(save, a.turn, a.owner, a.session.State, a.after, a.reason)
+	return a.tenant.Memory.SaveTurn(save, a.turn, a.session.Owner, a.session.State, a.after, a.reason)
 }
 
 // saveTime bounds the commit of a turn.

@@ -173,7 +173,7 @@ func TestTenThousandLies(t *testing.T) {
 		for range rng.IntN(25) {
 			lie += pieces[rng.IntN(len(pieces))]
 		}
-		a := &answer{engine: &Engine{}, found: kb.Found{Passages: b.passages}}
+		a := &answer{Chat: &Chat{engine: &Engine{}}, found: kb.Found{Passages: b.passages}}
 		a.turn.Query, a.turn.Condensed, a.turn.Lang = "台灯保修多久？", "台灯保修多久？", kb.Zh
 		out, replaced := "", false
 		a.emit = func(ev kb.Event) error {

@@ -30,7 +30,7 @@ func (a *answer) waiting() (done bool, err error) {
 		a.reason = "cancelled"
 		a.opening = texts.cancelled + "\n\n"
 		return false, a.say(a.opening)
-	case a.session.State == kb.StateWaiting && a.began.Sub(a.session.StateAt) > a.engine.cfg.HandoffTimeout:
+	case a.session.State == kb.StateWaiting && a.turn.CreatedAt.Sub(a.session.StateAt) > a.engine.cfg.HandoffTimeout:
 		a.opening = texts.nobody + "\n\n"
 		return false, a.say(a.opening)
 	}

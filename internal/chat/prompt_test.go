@@ -61,7 +61,7 @@ func TestPassagesThatDoNotFitAreNotAskedAbout(t *testing.T) {
 		Quotes:     []kb.Quote{{Start: 1000, End: 1019, Score: 0.9}, {Passage: 1, Start: 2000, End: 2003, Score: 0.5}},
 		Answerable: 0.9,
 	}
-	a := &answer{engine: &Engine{}, found: found}
+	a := &answer{Chat: &Chat{engine: &Engine{}}, found: found}
 	a.prompt()
 	if len(a.found.Passages) != 1 || len(a.found.Quotes) != 1 {
 		t.Errorf("%d passages and %d quotes remain, want one of each", len(a.found.Passages), len(a.found.Quotes))

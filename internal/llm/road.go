@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -97,8 +98,7 @@ type call struct {
 
 	stream *streamBody // once it has begun
 
-	mu    sync.Mutex
-	usage Usage
+	usage atomic.Pointer[Usage] // once it has ended
 }
 
 // patience is how long a call waits for a provider that named a time: someone
@@ -113,9 +113,10 @@ func (k *call) patience() time.Duration {
 
 // spent returns the call's accounting; complete once it has ended.
 func (k *call) spent() Usage {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.usage
+	if u := k.usage.Load(); u != nil {
+		return *u
+	}
+	return Usage{}
 }
 
 // end closes the call's stream, if it has one, wherever it was left, and

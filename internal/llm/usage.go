@@ -85,9 +85,7 @@ func (c *Client) observe(ctx context.Context, k *call, u Usage) {
 	if ok {
 		u.CostMicro, u.Currency = price.Cost(u.Prompt, u.Completion), price.Currency
 	}
-	k.mu.Lock()
-	k.usage = u
-	k.mu.Unlock()
+	k.usage.Store(&u)
 	if k.sink != nil {
 		k.sink(u)
 	}
