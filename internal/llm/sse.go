@@ -53,7 +53,7 @@ type piece struct {
 var filtered = []byte(`{"code":"content_filter","message":"finish reason content_filter"}`)
 
 // lineBuffer is what is read at once: a chunk of a token, or three short ones.
-const lineBuffer = 512
+const lineBuffer = 384
 
 func newSSE(src io.Reader, limit int64, judge func([]byte) *verdict) *sse {
 	return &sse{src: bufio.NewReaderSize(src, lineBuffer), limit: limit, judge: judge}
