@@ -168,7 +168,7 @@ var windows = sync.Pool{New: func() any { return new([window]float32) }}
 // (the idea of MaxScore, Turtle and Flood 1995). The result is exact all the
 // same.
 func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
-	norm := s.normsFor(p.avg)
+	norms := s.normsFor(p.avg)
 	var arrays, common []array
 	var lists, ones, more []list
 	bound := float32(0) // of what the common terms add
@@ -176,15 +176,15 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		if e.df == 0 {
 			continue
 		}
-		b, err := s.list(ctx, e)
+		payload, err := s.list(ctx, e)
 		if err != nil {
 			return err
 		}
-		if len(b) == 0 {
+		if len(payload) == 0 {
 			return corrupt("an empty list")
 		}
 		w := p.terms[j].Weight * p.terms[j].IDF * (k1 + 1)
-		switch kind, b := b[0], b[1:]; {
+		switch kind, b := payload[0], payload[1:]; {
 		case kind == payloadList:
 			lists = append(lists, list{b, -1, w})
 		case kind == payloadLists:
@@ -193,7 +193,7 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 				return err
 			}
 			ones, more = append(ones, list{first, -1, w}), append(more, list{second, -1, w})
-		case kind == payloadArray && len(b) == (len(norm)+1)/2:
+		case kind == payloadArray && len(b) == (len(norms)+1)/2:
 			if 2*p.terms[j].DF > p.docs {
 				common = append(common, array{b, w})
 				bound += w * (1 + 1e-5) // tf/(tf+norm) is below 1, and rounding may add
@@ -201,14 +201,14 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 				arrays = append(arrays, array{b, w})
 			}
 		default:
-			return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(b), len(norm))
+			return corrupt("a list of kind %d, %d bytes for %d chunks", kind, len(b), len(norms))
 		}
 	}
 	scores := windows.Get().(*[window]float32)
 	defer windows.Put(scores)
-	for from := 0; from < len(norm); from += window {
-		to := min(from+window, len(norm))
-		acc, norm := scores[:to-from], norm[from:to]
+	for from := 0; from < len(norms); from += window {
+		to := min(from+window, len(norms))
+		acc, norm := scores[:to-from], norms[from:to]
 		clear(acc)
 		addArrays(acc, norm, arrays, from)
 		for i := range ones {
@@ -235,7 +235,7 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 	for _, ls := range [...][]list{lists, ones, more} {
 		for _, l := range ls {
 			if len(l.b) > 0 {
-				return corrupt("a list beyond its %d chunks", len(norm))
+				return corrupt("a list beyond its %d chunks", len(norms))
 			}
 		}
 	}
