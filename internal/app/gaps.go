@@ -13,7 +13,7 @@ import (
 // less, and collections cost more.
 const (
 	smallHeap = 24 << 20 // bytes
-	growth    = 2 << 20  // bytes
+	growth    = 2 << 20  // bytes, about: the runtime adds its share of stacks
 	usualGC   = 100      // percent, the runtime's
 )
 
@@ -30,11 +30,11 @@ func closeGaps() {
 // watchHeap sets it anew after each collection: all of them find what nobody has.
 func watchHeap(percent int) {
 	runtime.AddCleanup(new([64]byte), func(percent int) {
-		want := percentAt(liveHeap())
-		if want != percent {
+		if want := percentAt(liveHeap()); want > percent+percent/8 || want < percent-percent/8 { // to set it stops all
 			debug.SetGCPercent(want)
+			percent = want
 		}
-		watchHeap(want)
+		watchHeap(percent)
 	}, percent)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -89,6 +90,26 @@ func TestFlippedBitsAreSeen(t *testing.T) {
 		bad[i] ^= 1
 		if _, err := OpenBytes(bad); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("byte %d flipped: OpenBytes = %v, want ErrCorrupt", i, err)
+		}
+	}
+}
+
+// TestSectionsBeyondEverythingAreCorrupt: places whose sums overflow.
+func TestSectionsBeyondEverythingAreCorrupt(t *testing.T) {
+	t.Parallel()
+	good, err := Build(slices.Values(randomChunks(rand.New(rand.NewPCG(1, 2)), 40)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []int{24, 32, 40} { // atBlocks, atIndex, atDocs
+		for _, at := range []uint64{math.MaxUint64, math.MaxUint64 - 1, math.MaxUint64 - 3, 1 << 63} {
+			bad := slices.Clone(good)
+			binary.LittleEndian.PutUint64(bad[len(bad)-footerBytes+field:], at)
+			foot := bad[len(bad)-footerBytes:]
+			binary.LittleEndian.PutUint32(foot[footerBytes-4:], crc32.Checksum(foot[:footerBytes-4], castagnoli))
+			if _, err := OpenBytes(bad); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("field %d = %x: OpenBytes = %v, want ErrCorrupt", field, at, err)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package lexical
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -212,6 +213,51 @@ func TestSearchBeyondOneWindow(t *testing.T) {
 		}
 		if d := cmp.Diff(brute(all, q, 20, func(kb.ChunkID) bool { return false }), r.Hits, cmpopts.EquateApprox(1e-4, 0)); d != "" {
 			t.Errorf("Search(%q): -brute force +got\n%s", text, d)
+		}
+	}
+}
+
+// TestCommonTermsAreLookedUpWhereRoundingDecides: chunk 1 lacks two of many words
+// that all others have, and 5001 is ahead of it by no more than sums are rounded.
+func TestCommonTermsAreLookedUpWhereRoundingDecides(t *testing.T) {
+	t.Parallel()
+	for n := 37000; n < 38500; n += 500 {
+		docs := make([]doc, n)
+		for i := range docs {
+			docs[i] = doc{kb.ChunkID(i + 1), 300}
+		}
+		docs[0].len, docs[5000].len = 60, 60
+		w, err := newWriter(docs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var q Query
+		for c := range 54 {
+			var list []posting
+			for i := range docs {
+				if i > 0 || c != 1 && c != 3 {
+					list = append(list, posting{uint32(i), 1})
+				}
+			}
+			q.Terms = append(q.Terms, Term{fmt.Sprintf("c%02d", c), 1})
+			w.add([]byte(q.Terms[c].Key), list)
+		}
+		for r := range 6 {
+			q.Terms = append(q.Terms, Term{fmt.Sprintf("r%d", r), 1})
+			w.add([]byte(q.Terms[54+r].Key), []posting{{0, 1}, {5000, 1}})
+		}
+		s, err := OpenBytes(w.finish())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ix := Index{Segments: []*Segment{s}}
+		one, err1 := ix.Search(t.Context(), q, 1)
+		all, err2 := ix.Search(t.Context(), q, n)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if one.Hits[0] != all.Hits[0] {
+			t.Errorf("of %d chunks the best is %v, the best of all %v", n, one.Hits[0], all.Hits[0])
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 		case kind == payloadArray && len(b) == (len(norms)+1)/2:
 			if 2*p.terms[j].DF > p.docs {
 				common = append(common, array{b, w})
-				bound += w * (1 + 1e-5) // tf/(tf+norm) is below 1, and rounding may add
+				bound += w // tf/(tf+norm) is below 1
 			} else {
 				arrays = append(arrays, array{b, w})
 			}
@@ -225,7 +225,7 @@ func (s *Segment) score(ctx context.Context, p plan, seg int, top *topK) error {
 			}
 		}
 		ids := s.ids[from:to]
-		if top.floor > bound {
+		if top.least(bound) > 0 {
 			top.offerWith(acc, norm, ids, common, from, bound)
 		} else {
 			addArrays(acc, norm, common, from)
@@ -253,11 +253,15 @@ func (t *topK) offerAll(acc []float32, ids []kb.ChunkID) {
 	}
 }
 
+// least is the score that bound can lift above the floor. Each addition to a
+// score of that size may round it up by 6e-8 of it, 64 terms by less than 1e-5.
+func (t *topK) least(bound float32) float32 { return t.floor*(1-1e-5) - bound*(1+1e-5) }
+
 // offerWith offers scores to which arrays add up to bound.
 func (t *topK) offerWith(acc, norm []float32, ids []kb.ChunkID, arrays []array, from int, bound float32) {
-	for i := above(acc, t.floor-bound); i < len(acc); i += above(acc[i:], t.floor-bound) {
+	for i := above(acc, t.least(bound)); i < len(acc); i += above(acc[i:], t.least(bound)) {
 		for end := min(i+16, len(acc)); i < end; i++ {
-			if acc[i] <= t.floor-bound {
+			if acc[i] <= t.least(bound) {
 				continue
 			}
 			addArraysAt(acc, norm, arrays, from, i)

@@ -109,14 +109,14 @@ func (f *footer) parse(b []byte, end int64) error {
 	if err != nil {
 		return fmt.Errorf("footer: %w", err)
 	}
-	if string(body[52:56]) != magic[4:] {
+	if v := string(body[52:56]); v != magic[4:] && v != magicBefore[4:] {
 		return corrupt("written by another version: % x", body[52:56])
 	}
 	f.docs, f.terms, f.blocks, f.longest = le.Uint32(b), le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:])
 	f.tokens, f.atBlocks, f.atIndex, f.atDocs = le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:]), le.Uint64(b[40:])
 	f.crcAll = le.Uint32(b[48:])
-	ok := f.atBlocks >= uint64(len(magic)) && f.atBlocks <= f.atIndex && f.atIndex+4 <= f.atDocs && f.atDocs+4 <= uint64(end)
-	if !ok || f.atDocs > math.MaxInt64/2 {
+	ok := f.atBlocks >= uint64(len(magic)) && f.atBlocks <= f.atIndex && f.atIndex <= f.atDocs && f.atDocs-f.atIndex >= 4 && f.atDocs <= uint64(end) && uint64(end)-f.atDocs >= 4
+	if !ok {
 		return corrupt("sections overlap")
 	}
 	return nil

@@ -36,7 +36,8 @@ import (
 //	       others: ordinals skipped, frequency−2. A processor that need not
 //	       guess which of the two comes next adds them up four times as fast.
 const (
-	magic       = "eqlex\x00\x00\x01" // the last byte is the version
+	magic       = "eqlex\x00\x00\x02" // the last byte is the version
+	magicBefore = "eqlex\x00\x00\x01" // the same without payloads of two lists
 	blockTerms  = 48                  // by hand: smaller means a larger directory in memory, larger more to scan
 	inlineBytes = 20                  // payloads up to this are in the dictionary: one read less
 	listMost    = 8                   // chunks in a list; lists are as short from there on

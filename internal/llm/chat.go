@@ -51,7 +51,8 @@ type Hold struct{ call call }
 
 // WithHold has this call ended by h, or by ctx in place of the context that a
 // graph made of it: the graph's values would stay as long as the stream. Who
-// made h calls its End, also where ctx has ended.
+// made h calls its End, also where ctx has ended or MaxStream is over: a stream
+// that is held has no timer of its own, which is seen when it is next read.
 func WithHold(ctx context.Context, h *Hold) model.Option {
 	return option(func(o *callOptions) { o.ctx, o.call = ctx, &h.call })
 }
@@ -142,7 +143,7 @@ func (m *chatModel) prepare(ctx context.Context, in []*schema.Message, stream bo
 	if k == nil {
 		k = &call{}
 	}
-	k.held = own.call != nil
+	k.held = own.ctx != nil // WithHold
 	k.op, k.model, k.streams, k.stream = OpChat, *common.Model, stream, nil
 	k.tenant, k.bulk, k.sink, k.retries = own.tenant, own.bulk, own.sink, e.retries
 	k.tokens = 0

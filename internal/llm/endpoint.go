@@ -181,8 +181,8 @@ type attempt struct {
 	ctx    context.Context // the caller's
 	try    context.Context
 	cancel context.CancelCauseFunc
-	timer  *time.Timer // until it is answered, then of each wait for a chunk
-	begun  atomic.Bool // it is answered by a stream
+	timer  *time.Timer  // until it is answered, then of each wait for a chunk
+	begun  atomic.Int64 // after so many nanoseconds a stream began to answer it; 0: none did
 	start  time.Time
 	body   []byte // of the request; nil once it is answered by a stream
 	once   sync.Once
@@ -191,7 +191,7 @@ type attempt struct {
 // late ends an attempt for which nothing came in time.
 func (a *attempt) late() {
 	switch {
-	case !a.begun.Load():
+	case a.begun.Load() == 0:
 		a.cancel(fmt.Errorf("%w: nothing within %v", ErrTimeout, a.e.timeout))
 	case a.left() <= 0:
 		a.cancel(fmt.Errorf("%w: not at its end after %v", ErrTimeout, a.e.maxStream))
@@ -200,9 +200,10 @@ func (a *attempt) late() {
 	}
 }
 
-// left is how long a stream may still take. What waits for it looks: a timer for
-// the whole stream would be kept with it.
-func (a *attempt) left() time.Duration { return a.e.maxStream - time.Since(a.start) }
+// left is how long a stream may still take.
+func (a *attempt) left() time.Duration {
+	return a.e.maxStream - time.Since(a.start) + time.Duration(a.begun.Load())
+}
 
 // hasty is how long a try must have lasted for the caller's deadline to count
 // against the endpoint: a caller in a hurry says nothing about it.
@@ -309,10 +310,11 @@ func (a *attempt) begin(res *http.Response) (*http.Response, *verdict) {
 		return nil, a.e.broken(a.ctx, a.try, err)
 	}
 	a.timer.Stop()
-	a.begun.Store(true)
+	a.begun.Store(max(1, int64(time.Since(a.start))))
 	a.e.breaker.alive(a.probe)
 	b.first = time.Now()
-	if !a.k.held {
+	if !a.k.held { // who holds it is not away for long, and ends it
+		b.over = time.AfterFunc(a.e.maxStream, a.late)
 		b.mu.Lock() // it may have to close at once
 		b.leave = context.AfterFunc(a.ctx, func() { _ = b.Close() })
 		b.mu.Unlock()
@@ -331,6 +333,7 @@ type streamBody struct {
 	src   io.ReadCloser
 	sse   *sse
 	first time.Time
+	over  *time.Timer // nil: who waits for it looks how long it has taken
 	once  sync.Once
 
 	mu    sync.Mutex // sse, between wait and the Close that interrupts it
@@ -379,6 +382,9 @@ const lastWords = 2 * time.Second
 func (b *streamBody) Close() error {
 	b.once.Do(func() {
 		b.a.cancel(context.Canceled)
+		if b.over != nil {
+			b.over.Stop()
+		}
 		_ = b.src.Close()
 		b.mu.Lock()
 		if b.leave != nil {

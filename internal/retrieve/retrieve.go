@@ -139,7 +139,9 @@ var rooms = sync.Pool{New: func() any { return new(room) }}
 func (m *room) leave() {
 	clear(m.passages[:cap(m.passages)])
 	clear(m.sorted[:cap(m.sorted)])
-	m.line.folded = ""
+	l := &m.line
+	clear(l.runes[:cap(l.runes)])
+	l.left, l.right, l.folded = nil, nil, ""
 	rooms.Put(m)
 }
 
