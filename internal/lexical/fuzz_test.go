@@ -94,6 +94,31 @@ func TestFlippedBitsAreSeen(t *testing.T) {
 	}
 }
 
+// TestTheVersionBeforeIsReadAndNoOther: segments of earlier servers.
+func TestTheVersionBeforeIsReadAndNoOther(t *testing.T) {
+	t.Parallel()
+	good, err := Build(slices.Values(chunks("退款一般在七个工作日内到账。", "发票可以下载。"))) // short lists: as they were
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, want := range map[byte]error{0: ErrCorrupt, 1: nil, 2: nil, 3: ErrCorrupt} {
+		old := slices.Clone(good)
+		foot := old[len(old)-footerBytes:]
+		foot[55] = version
+		binary.LittleEndian.PutUint32(foot[footerBytes-4:], crc32.Checksum(foot[:footerBytes-4], castagnoli))
+		s, err := OpenBytes(old)
+		if !errors.Is(err, want) {
+			t.Errorf("version %d: %v, want %v", version, err, want)
+			continue
+		}
+		if err == nil {
+			if r, err := (Index{Segments: []*Segment{s}}).Search(t.Context(), Parse("退款", nil), 1); err != nil || len(r.Hits) != 1 {
+				t.Errorf("version %d: found %v, %v", version, r.Hits, err)
+			}
+		}
+	}
+}
+
 // TestSectionsBeyondEverythingAreCorrupt: places whose sums overflow.
 func TestSectionsBeyondEverythingAreCorrupt(t *testing.T) {
 	t.Parallel()

@@ -33,8 +33,8 @@ import (
 //	       others would be longer
 //	lists  first byte 2: the length of the first of two lists; the first, of
 //	       the chunks with frequency 1: ordinals skipped; the second, of the
-//	       others: ordinals skipped, frequency−2. A processor that need not
-//	       guess which of the two comes next adds them up four times as fast.
+//	       others: ordinals skipped, frequency−2. A processor adds them up
+//	       much faster than a list, where it has to guess which comes next.
 const (
 	magic       = "eqlex\x00\x00\x02" // the last byte is the version
 	magicBefore = "eqlex\x00\x00\x01" // the same without payloads of two lists
@@ -48,8 +48,8 @@ const (
 	payloadLists = 2
 	maxArrayTF   = 15
 
-	// arrayShare: an array, which is added up ten times as fast, may take so many
-	// times the bytes of the list. At 70,000 Chinese chunks the index is .68, .70,
+	// arrayShare: an array, which is added up much faster, may take so many times
+	// the bytes of the list. At 70,000 Chinese chunks the index is .68, .70,
 	// .74, .80, 1.02 of the text with 1, 2, 3, 4, 8; at 5,000 it is .96 with 3.
 	arrayShare = 3
 )
