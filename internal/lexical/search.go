@@ -272,7 +272,8 @@ func (t *topK) offerWith(acc, norm []float32, ids []kb.ChunkID, arrays []array, 
 	}
 }
 
-// list is a term that is in few chunks: what is left of its list.
+// list is a term that is in few chunks: what is left of its list. There is a way
+// to add each kind: one for all takes a seventh longer for a query.
 type list struct {
 	b   []byte
 	doc int // the chunk before
